@@ -1,0 +1,104 @@
+"""The types that say what covers a face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The same face without the occluder, in the pose of the current crop (RF).
+
+    Attributes:
+        image: (S, S, 3) uint8 RGB; 0 where nothing is known.
+        known: (S, S) float32: 0 unknown, GENERATED invented by a generator, up to 1 seen clean.
+    """
+
+    image: NDArray[np.uint8]
+    known: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """What SAM's decoder is asked (PS).
+
+    **The meaning of a label is stated here and nowhere else: 1 = occluder, 0 = face, 2 and 3 = the
+    occluder's box (top-left, bottom-right corner), -1 = padding.**  (The paper's polarity; the
+    authors' code has it the other way round.)
+
+    Attributes:
+        points: (N, 2) float32, x y in px of the crop.
+        labels: (N,) int64, as above.
+        logits: (L, L) float32, the dense mask prompt; positive = occluder.
+    """
+
+    points: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class OcclusionMask:
+    """What covers one face in one frame; kept in face space with its transform.
+
+    Attributes:
+        track_id: the face it belongs to.
+        probability: (M, M) float32 0-1, that something is in front of the face; 0 off the face.
+        region: (M, M) bool, the amodal face area; the mask never leaves it.
+        frame_to_face: (2, 3) float64 similarity, frame px -> mask px, pixel centres at integers.
+        coverage: 0-1, covered share of the face area.
+        confidence: 0-1, mean distance of the probability from one half, doubled, over the face.
+        reference: what the face looks like without the occluder, where known; None if nothing is.
+    """
+
+    track_id: int
+    probability: NDArray[np.float32]
+    region: NDArray[np.bool_]
+    frame_to_face: NDArray[np.float64]
+    coverage: float
+    confidence: float
+    reference: Reference | None = None
+
+    def box_px(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """x0 y0 x1 y1 (exclusive) in px of the frame: all that ``region`` can touch; may be empty."""
+        inverse = cv2.invertAffineTransform(self.frame_to_face)
+        rows, columns = np.nonzero(self.region)
+        if rows.size == 0:
+            return 0, 0, 0, 0
+        xs, ys = (columns.min() - 1, columns.max() + 1), (rows.min() - 1, rows.max() + 1)
+        corners = np.array([[x, y] for x in xs for y in ys], np.float64)
+        spots = corners @ inverse[:, :2].T + inverse[:, 2]
+        low, high = np.floor(spots.min(0)), np.ceil(spots.max(0)) + 1
+        x0, y0 = np.clip(low, 0, (width, height)).astype(int)
+        x1, y1 = np.clip(high, 0, (width, height)).astype(int)
+        return int(x0), int(y0), int(x1), int(y1)
+
+    def in_box(
+        self, field: NDArray[np.float32], box_px: tuple[int, int, int, int]
+    ) -> NDArray[np.float32]:
+        """Bring a face-space field to a box of the frame.
+
+        Args:
+            field: (M, M) or (M, M, C) float32 or uint8 in face space.
+            box_px: x0 y0 x1 y1 in px of the frame, not empty.
+
+        Returns:
+            (y1 - y0, x1 - x0[, C]) of the same dtype; bilinear, 0 outside the crop.
+        """
+        x0, y0, x1, y1 = box_px
+        to_face = self.frame_to_face.copy()
+        to_face[:, 2] += to_face[:, :2] @ np.array([x0, y0], np.float64)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(field, to_face, (x1 - x0, y1 - y0), flags=flags)
+
+    def to_frame(self, height: int, width: int) -> NDArray[np.float32]:
+        """(height, width) float32 0-1: the probability at the frame's size, 0 off the face."""
+        canvas = np.zeros((height, width), np.float32)
+        x0, y0, x1, y1 = box = self.box_px(height, width)
+        if x1 > x0 and y1 > y0:
+            canvas[y0:y1, x0:x1] = self.in_box(self.probability, box)
+        return canvas

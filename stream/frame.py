@@ -1,0 +1,44 @@
+"""The types that move through the stream. Arrays are read-only by convention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s3pot.types import OcclusionMask
+from trackers.faces import TrackedFace
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded picture, upright (rotation metadata applied).
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        index: from 0, in presentation order; no number is skipped.
+        time: presentation time in seconds, exact; the first may be other than 0.
+        source: name of the source, credentials removed.
+    """
+
+    image: NDArray[np.uint8]
+    index: int
+    time: Fraction
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """A frame with what was found in it.
+
+    Attributes:
+        frame: the picture the result belongs to.
+        faces: the tracked faces, seen or coasting, by track_id.
+        masks: one per face, same order.
+    """
+
+    frame: Frame
+    faces: tuple[TrackedFace, ...]
+    masks: tuple[OcclusionMask, ...]
