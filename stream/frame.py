@@ -21,12 +21,14 @@ class Frame:
         index: from 0, in presentation order; no number is skipped.
         time: presentation time in seconds, exact; the first may be other than 0.
         source: name of the source, credentials removed.
+        duration: seconds it is shown, exact, where the source says.
     """
 
     image: NDArray[np.uint8]
     index: int
     time: Fraction
     source: str
+    duration: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)

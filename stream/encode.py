@@ -1,0 +1,250 @@
+"""The video file that comes out: pictures encoded, everything else copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from math import lcm
+from pathlib import Path
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from numpy.typing import NDArray
+
+from s3pot.types import OcclusionMask
+from stream.errors import SinkError, SinkPathError
+from stream.frame import FrameResult
+from stream.mux import StreamCopier
+from stream.picture import from_rgb
+from stream.sources import SourceInfo
+
+Effect = Callable[[NDArray[np.uint8], Sequence[OcclusionMask]], NDArray[np.uint8]]
+"""(H, W, 3) uint8 RGB and the masks of its faces -> (H, W, 3) uint8 RGB."""
+
+CONTAINERS = {
+    ".mp4": ("mp4", "libx264"),
+    ".m4v": ("mp4", "libx264"),
+    ".mov": ("mov", "libx264"),
+    ".mkv": ("matroska", "libx264"),
+    ".webm": ("webm", "libvpx-vp9"),
+}
+"""Suffix of the output -> FFmpeg's format and the default codec."""
+
+
+def codec_options(codec: str, crf: int, preset: str) -> dict[str, str]:
+    """Options of an encoder.
+
+    No B-frames or hidden frames anywhere: then packets leave in the order of presentation,
+    dts = pts, and no container has to shift time.
+    """
+    if codec == "libx264":
+        return {"crf": str(crf), "preset": preset, "bf": "0"}
+    if codec == "libvpx-vp9":
+        # VP9's crf scale is coarser; + 8 looks alike. Realtime speed 6, rows in parallel.
+        return {"crf": str(crf + 8), "b": "0", "deadline": "realtime", "cpu-used": "6",
+                "row-mt": "1", "lag-in-frames": "0", "auto-alt-ref": "0"}  # fmt: skip
+    return {"bf": "0"}
+
+
+def check_path(path: Path, source_path: Path | None) -> None:
+    """Refuse an output that would replace the input, or that has nowhere to go.
+
+    Raises:
+        SinkPathError: the output is the input, also through a link.
+        SinkError: the directory is missing or no directory.
+    """
+    if source_path is not None and path.exists() and path.samefile(source_path):
+        raise SinkPathError(f"{path}: is the input itself ({source_path}); give another name")
+    if path.is_dir():
+        raise SinkError(f"{path}: is a directory, not a file name")
+    if not path.parent.is_dir():
+        reason = "is not a directory" if path.parent.exists() else "does not exist"
+        raise SinkError(f"{path}: cannot be written, {path.parent} {reason}")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the output's name into errors of the operating system and of FFmpeg."""
+    try:
+        yield
+    except (OSError, av.FFmpegError) as error:
+        if isinstance(error, SinkError):
+            raise
+        reason = error.strerror or error
+        raise SinkError(f"{path}: cannot be written ({reason})") from error
+
+
+class VideoSink:
+    """Composites and encodes every frame; copies sound, subtitles and data beside it.
+
+    Timestamps are the source's, exact in mp4 and mov. Matroska and WebM count milliseconds: there
+    they are rounded, and ``notes`` says so. 4:2:0 chroma, as every player wants; H.264 has no odd
+    sizes in 4:2:0, so an odd-sized video keeps its size and is written as 4:4:4. The file is made
+    under a hidden name beside the final one and renamed by ``close``.
+
+    Args:
+        path: output file; its suffix chooses the container, see ``CONTAINERS``.
+        info: of the source.
+        effect: what is drawn; must keep the size.
+        source_path: the file to copy the other streams, the metadata and the chapters from.
+        codec: an FFmpeg encoder instead of the container's usual one.
+        crf: constant quality, x264's scale; 18 is held to look like the source.
+        preset: x264's speed.
+        options: further options of the encoder.
+
+    Attributes:
+        refused: streams and packets that the container would not take; complete after ``close``.
+        notes: ``refused`` and anything else a person should know.
+
+    Raises:
+        SinkPathError: unknown suffix, or the output is the input.
+        SinkError: it cannot be written there.
+        ValueError: codec unknown or refused by the container.
+    """
+
+    def __init__(
+        self, path: str | Path, info: SourceInfo, effect: Effect, *,
+        source_path: Path | None = None, codec: str | None = None, crf: int = 18,
+        preset: str = "veryfast", options: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self._path, self._info, self._effect = Path(path), info, effect
+        if self._path.suffix.lower() not in CONTAINERS:
+            raise SinkPathError(
+                f"{path}: unknown kind of video {self._path.suffix!r}; known: {', '.join(CONTAINERS)}"
+            )
+        check_path(self._path, source_path)
+        container, usual = CONTAINERS[self._path.suffix.lower()]
+        self._partial = self._path.with_name(f".{self._path.name}.partial")
+        self._shift: Fraction | None = None
+        self._first: Fraction | None = None
+        self._copier: StreamCopier | None = None
+        self.notes: list[str] = []
+        with naming(self._path):
+            self._partial.touch()
+        try:
+            self._output = av.open(
+                str(self._partial), "w", format=container, metadata_errors="surrogateescape"
+            )
+            self._container = container
+            codec = codec or usual
+            merged = codec_options(codec, crf, preset) | dict(options or {})
+            self._stream = self._add_pictures(codec, merged)
+            if source_path is not None:
+                self._copier = StreamCopier(source_path, self._output)
+            if container in ("mp4", "mov"):
+                # Where a track starts is told in this unit; the usual 1/1000 s would round it.
+                self._output.container_options["movie_timescale"] = str(self._common_timescale())
+            with naming(self._path):
+                self._output.start_encoding()
+        except BaseException:
+            self.abort()
+            raise
+        self._note_rounding(container)
+
+    def _add_pictures(self, codec: str, options: dict[str, str]) -> av.VideoStream:
+        info = self._info
+        stream = self._output.add_stream(
+            codec, rate=info.rate or 25, options=options, width=info.width, height=info.height,
+            time_base=info.time_base,
+        )  # fmt: skip
+        if not isinstance(stream, av.VideoStream):
+            raise ValueError(f"codec {codec!r} is no video encoder")
+        context = stream.codec_context
+        odd = info.width % 2 or info.height % 2
+        context.pix_fmt = "yuv444p" if odd and codec == "libx264" else "yuv420p"
+        context.flags |= int(Flags.frame_duration)  # else the last frame lasts as long as any
+        context.color_range, context.colorspace = info.colour.range_tag, info.colour.matrix
+        context.color_primaries = info.colour.primaries
+        context.color_trc = info.colour.transfer
+        if info.sample_aspect_ratio:
+            context.sample_aspect_ratio = info.sample_aspect_ratio
+        return stream
+
+    def _common_timescale(self) -> int:
+        """Ticks per second in which every stream's time is whole; the pictures' if that is huge."""
+        bases = [stream.time_base for stream in self._output.streams if stream.time_base]
+        common = lcm(*(base.denominator for base in bases))
+        return common if common < 2**31 else self._info.time_base.denominator
+
+    def _note_rounding(self, container: str) -> None:
+        tick = self._stream.time_base
+        if tick is not None and (self._info.time_base / tick).denominator != 1:
+            self.notes.append(
+                f"{container} counts in steps of {tick} s: timestamps are rounded to it"
+            )
+
+    @property
+    def refused(self) -> list[str]:
+        return self._copier.refused if self._copier else []
+
+    def write(self, result: FrameResult) -> None:
+        """Composite, encode, and copy the sound that belongs before this frame."""
+        frame = result.frame
+        image = self._effect(frame.image, result.masks)
+        wanted = (self._info.height, self._info.width, 3)
+        if image.shape != wanted or image.dtype != np.uint8:
+            raise ValueError(f"the effect gave {image.shape} {image.dtype}, not {wanted} uint8")
+        picture = from_rgb(image, self._info.colour, str(self._stream.codec_context.pix_fmt))
+        if self._shift is None:
+            self._shift = self._start(frame.time)
+            self._first = frame.time + self._shift
+        picture.pts = round((frame.time + self._shift) / self._info.time_base)
+        picture.time_base = self._info.time_base
+        if frame.duration is not None:
+            picture.duration = round(frame.duration / self._info.time_base)
+        with naming(self._path):
+            self._output.mux(self._stream.encode(picture))
+            if self._copier:
+                self._copier.copy_until(frame.time, self._shift)
+
+    def _start(self, first: Fraction) -> Fraction:
+        """No container shows a frame before 0: a video that starts earlier is moved as a whole."""
+        if first >= 0:
+            return Fraction(0)
+        self.notes.append(f"the video starts at {float(first):g} s; all of it was moved to 0")
+        return -first
+
+    def close(self, *, cut: bool = False) -> None:
+        """Finish the file and give it its name.
+
+        Args:
+            cut: the frames stopped before the source's end, so the sound stops with them.
+        """
+        shift = self._shift or Fraction(0)
+        with naming(self._path):
+            self._output.mux(self._stream.encode(None))
+            if self._copier and not cut:
+                self._copier.copy_rest(shift)
+            self._output.close()
+            self._check_start()
+            self._partial.replace(self._path)
+        if self._copier:
+            self._copier.close()
+            self.notes += self._copier.refused
+
+    def _check_start(self) -> None:
+        """Say so if the muxer moved everything, as Matroska must for sound that starts before 0."""
+        if self._first is None:
+            return
+        with av.open(str(self._partial)) as written:
+            stream = written.streams.video[0]
+            first = next(written.demux(stream))
+        if first.pts is None or stream.time_base is None:
+            return
+        moved = first.pts * first.time_base - self._first
+        if abs(moved) > stream.time_base:
+            self.notes.append(
+                f"all timestamps were moved by {float(moved):g} s by {self._container}"
+            )
+
+    def abort(self) -> None:
+        """Leave nothing behind. Safe at any time, also twice."""
+        if self._copier:
+            self._copier.close()
+        output = getattr(self, "_output", None)
+        if output is not None:
+            with suppress(OSError, av.FFmpegError):  # it is thrown away all the same
+                output.close()
+        self._partial.unlink(missing_ok=True)

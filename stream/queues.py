@@ -1,0 +1,209 @@
+"""The one home of threads, locks and queues.
+
+The contract, whatever is put in between: order is kept; an error on the far side is raised on the
+near side after the frames before it; whichever side stops, the other returns; what is dropped is
+counted with its cause.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Generic, Literal, Self, TypeVar
+
+from stream.frame import FrameResult
+from stream.sinks import Sink
+
+T = TypeVar("T")
+
+Policy = Literal["wait", "newest"]
+"""What a full queue does: ``wait`` for room (files, nothing is lost), or keep the ``newest`` and
+drop the oldest (live)."""
+
+_STUCK_SECONDS = 10.0
+"""How long to wait for a reader that a device or a network holds; after that it is left behind."""
+
+
+class Channel(Generic[T]):
+    """A bounded queue between one producer and one consumer.
+
+    Args:
+        depth: items it holds at most.
+        policy: see ``Policy``.
+
+    Attributes:
+        dropped: how many items never arrived, by cause.
+    """
+
+    def __init__(self, depth: int, policy: Policy = "wait") -> None:
+        if depth < 1 or policy not in ("wait", "newest"):
+            raise ValueError(f"depth must be 1 or more, policy wait or newest: {depth}, {policy!r}")
+        self.dropped: Counter[str] = Counter()
+        self._items: deque[T] = deque()
+        self._depth, self._policy = depth, policy
+        self._changed = threading.Condition()
+        self._finished = self._stopped = False
+        self._error: BaseException | None = None
+
+    def put(self, item: T) -> bool:
+        """Producer: hand an item over. False if the consumer has stopped: so should you."""
+        with self._changed:
+            while self._policy == "wait" and len(self._items) >= self._depth and not self._stopped:
+                self._changed.wait()
+            if self._stopped:
+                return False
+            if len(self._items) >= self._depth:
+                self._items.popleft()
+                self.dropped["queue full"] += 1
+            self._items.append(item)
+            self._changed.notify_all()
+            return True
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Producer: nothing follows. ``error`` is raised at the consumer after what is queued."""
+        with self._changed:
+            self._finished = True
+            self._error = self._error or error
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Consumer: no more is wanted. What is queued is dropped; a waiting producer returns."""
+        with self._changed:
+            self._stopped = True
+            if self._items:
+                self.dropped["consumer stopped"] += len(self._items)
+            self._items.clear()
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        """Consumer: the next item, waiting for it."""
+        with self._changed:
+            while not self._items and not self._finished and not self._stopped:
+                self._changed.wait()
+            if self._items:
+                item = self._items.popleft()
+                self._changed.notify_all()
+                return item
+            if self._error is not None and not self._stopped:
+                error, self._error = self._error, None
+                raise error
+            raise StopIteration
+
+
+class _Carried:
+    """Keeps the error that ends a thread's block, for the side where the caller is."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        self.error = error
+        return True
+
+
+class Prefetch(Generic[T]):
+    """Reads ahead in a thread of its own. A context manager that gives the items to iterate over.
+
+    Args:
+        items: iterated in the thread.
+        depth: items read ahead at most.
+        policy: see ``Policy``.
+    """
+
+    def __init__(self, items: Iterable[T], depth: int = 4, policy: Policy = "wait") -> None:
+        self._items = items
+        self._channel: Channel[T] = Channel(depth, policy)
+        self._thread = threading.Thread(target=self._read, name="prefetch", daemon=True)
+
+    def _read(self) -> None:
+        with _Carried() as carried:
+            for item in self._items:
+                if not self._channel.put(item):
+                    break
+        self._channel.finish(carried.error)
+
+    def __enter__(self) -> Channel[T]:
+        self._thread.start()
+        return self._channel
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._channel.stop()
+        self._thread.join(_STUCK_SECONDS)
+
+
+class SinkThread:
+    """Runs a sink in a thread of its own; is itself a ``Sink``.
+
+    Args:
+        sink: written to in the thread, closed or aborted in the caller's.
+        depth: results that may wait.
+        policy: see ``Policy``.
+    """
+
+    def __init__(self, sink: Sink, depth: int = 4, policy: Policy = "wait") -> None:
+        self._sink = sink
+        self._channel: Channel[FrameResult] = Channel(depth, policy)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._pump, name="sink", daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Results that never reached the sink, by cause."""
+        return self._channel.dropped
+
+    @property
+    def notes(self) -> list[str]:
+        return self._sink.notes
+
+    def _pump(self) -> None:
+        with _Carried() as carried:
+            for result in self._channel:
+                self._sink.write(result)
+        if carried.error is not None:
+            self._error = carried.error
+            self._channel.stop()
+
+    def write(self, result: FrameResult) -> None:
+        """Queue a result.
+
+        Raises:
+            BaseException: what the sink raised, from then on.
+            ValueError: the sink was closed or aborted.
+        """
+        if not self._channel.put(result):
+            raise self._error or ValueError("write to a sink that was closed")
+
+    def close(self, *, cut: bool = False) -> None:
+        """Write what is queued, then close the sink; if it failed, abort it and raise its error."""
+        self._channel.finish()
+        self._thread.join()
+        self._channel.stop()
+        if self._error is not None:
+            self._sink.abort()
+            raise self._error
+        self._sink.close(cut=cut)
+
+    def abort(self) -> None:
+        """Drop what is queued and abort the sink."""
+        self._channel.stop()
+        self._thread.join()
+        self._sink.abort()

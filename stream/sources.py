@@ -1,0 +1,303 @@
+"""Where frames come from.
+
+To add a source: a class that satisfies ``Source`` and one entry in ``SOURCES``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, islice
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import av
+from av.stream import Disposition
+
+from stream.clock import Clock
+from stream.errors import NotAFileError, NotAVideoError, NoVideoError, SourceError
+from stream.errors import SourceNotFoundError as NotFound
+from stream.frame import Frame
+from stream.picture import Colour, Orientation, colour_of, orientation_of, to_rgb
+from stream.truncation import missing_bytes
+
+NO_COLOUR = Colour(matrix=2, primaries=2, transfer=2, full_range=False, range_tag=0)
+_LOCAL_ONLY = {"protocol_whitelist": "file"}  # a playlist named .mp4 must not reach the network
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known of a source before its frames are read.
+
+    Attributes:
+        name: for people; credentials removed.
+        height, width: px of the frames delivered, upright.
+        time_base: seconds per tick; every ``Frame.time`` is a whole number of ticks.
+        rate: frames per second on average; for information, timestamps never come from it.
+        duration_seconds: None if not said.
+        frames: how many to expect, for a progress bar; an estimate.
+        live: frames come when they come, and waiting loses them.
+        pix_fmt: FFmpeg's name of the pictures' format.
+        bits: per component.
+        colour: matrix, range, primaries, transfer.
+        sample_aspect_ratio: width over height of a pixel, upright; None if not said.
+        rotation_degrees: clockwise turn already applied to the frames.
+    """
+
+    name: str
+    height: int
+    width: int
+    time_base: Fraction = Fraction(1, 90000)
+    rate: Fraction | None = None
+    duration_seconds: float | None = None
+    frames: int | None = None
+    live: bool = False
+    pix_fmt: str = "rgb24"
+    bits: int = 8
+    colour: Colour = NO_COLOUR
+    sample_aspect_ratio: Fraction | None = None
+    rotation_degrees: int = 0
+
+
+class Source(Protocol):
+    """Iterate once: every frame, in presentation order.
+
+    Attributes:
+        info: known at once.
+        damage: what was wrong with the input, to be read after the iteration; None if nothing.
+        notes: what a person should know (timestamps mended, parts not shown), grows on the way.
+    """
+
+    @property
+    def info(self) -> SourceInfo: ...
+    @property
+    def damage(self) -> str | None: ...
+    @property
+    def notes(self) -> list[str]: ...
+    def __iter__(self) -> Iterator[Frame]: ...
+    def close(self) -> None: ...
+
+
+class FileSource:
+    """A video file, decoded with PyAV.
+
+    Frames before a damage are delivered; then the iteration ends and ``damage`` says what is wrong.
+
+    Args:
+        path: a regular file.
+
+    Raises:
+        SourceNotFoundError, NotAFileError, NotAVideoError, NoVideoError, PixelFormatError: see
+            :mod:`stream.errors`; PermissionError where the file may not be read.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path, self._name = Path(path), str(path)
+        self.damage: str | None = None
+        self.notes: list[str] = []
+        self._missing_bytes = _check_file(self._path)
+        self._container = _open_container(self._path)
+        try:
+            self._stream = _video_stream(self._container, self._name)
+            self._clock = Clock(self._stream)
+            self._decoded = 0
+            self._pictures = self._decode()
+            self._head = list(islice(self._pictures, 2))
+            self._orientation, self.info = self._describe()
+        except BaseException:
+            self.close()
+            raise
+
+    def _describe(self) -> tuple[Orientation, SourceInfo]:
+        """Read off the first picture what the container may not say, or say wrongly."""
+        if not self._head:
+            reason = self.damage or "no picture could be decoded"
+            raise NotAVideoError(f"{self._name}: {reason}")
+        first, stream = self._head[0], self._stream
+        colour = colour_of(first, self._name)
+        orientation, note = orientation_of(first)
+        self.notes += [note] if note else []
+        self._clock.start(self._head)
+        height, width = first.height, first.width
+        if orientation.swap:
+            height, width = width, height
+        rate = stream.average_rate or stream.guessed_rate
+        seconds = _duration_seconds(self._container, stream)
+        frames = stream.frames or (round(seconds * rate) if seconds and rate else None)
+        return orientation, SourceInfo(
+            name=self._name, height=height, width=width, time_base=self._clock.time_base,
+            rate=rate, duration_seconds=seconds, frames=frames, pix_fmt=first.format.name,
+            bits=max((part.bits for part in first.format.components), default=8), colour=colour,
+            sample_aspect_ratio=orientation.aspect(stream.sample_aspect_ratio or None),
+            rotation_degrees=orientation.rotation_degrees,
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Every frame once, in presentation order. Can be iterated once."""
+        size = self._head[0].height, self._head[0].width
+        pictures, self._head = chain(self._head, self._pictures), []
+        for index, picture in enumerate(pictures):
+            self._watch(picture, index, size)
+            time, duration = self._clock(picture)
+            stored = to_rgb(picture, self.info.colour, *size)
+            image = self._orientation.upright(stored)
+            yield Frame(image, index, time, self._name, duration)
+        if self._clock.mended:
+            self._note(f"{self._clock.mended} timestamps were missing or went back; mended")
+
+    def _watch(self, picture: av.VideoFrame, index: int, size: tuple[int, int]) -> None:
+        """Say once what a person would want to know of a picture."""
+        colour_of(picture, f"{self._name}, frame {index}")
+        if (picture.height, picture.width) != size:
+            self._note(
+                f"the picture size changes within the file; all scaled to {size[1]}x{size[0]}"
+            )
+        if any(part.is_alpha for part in picture.format.components):
+            self._note("transparent parts are shown on black")
+        if picture.interlaced_frame:
+            self._note("interlaced pictures are left as they are")
+        if picture.is_corrupt:
+            self._damaged(f"damaged picture: frame {index}")
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        """All pictures; a packet that cannot be decoded is reported and the next one is tried."""
+        for packet in chain(self._packets(), [None]):  # None makes the decoder give up its last
+            try:
+                for picture in self._stream.decode(packet):
+                    self._decoded += 1
+                    yield picture
+            except av.FFmpegError as error:
+                self._damaged(f"undecodable data after frame {self._last()}: {error.strerror}")
+        if self._missing_bytes:
+            self._damaged(
+                f"truncated after frame {self._last()}: "
+                f"the file ends {self._missing_bytes} bytes early"
+            )
+
+    def _last(self) -> int:
+        return self._decoded - 1
+
+    def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
+        """The stream's packets, without the last one if the file stops inside it."""
+        held, read = None, 0
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.size == 0:
+                    break
+                read += 1
+                if held is not None:
+                    yield held
+                held = packet
+        except av.FFmpegError as error:
+            self._damaged(f"unreadable after frame {self._last()}: {error.strerror}")
+        if held is not None and not self._is_cut(held):
+            yield held
+        named = len(self._stream.index_entries)
+        if "mp4" in self._container.format.name and read < named and not self._missing_bytes:
+            self._damaged(f"the index names {named} pictures, {read} could be read")
+
+    def _is_cut(self, last: av.Packet[av.VideoStream]) -> bool:
+        """A transport stream does not say where a picture ends, so a cut one keeps no last."""
+        in_parts = self._container.format.name == "mpegts"
+        return last.is_corrupt or bool(self._missing_bytes and in_parts)
+
+    def _damaged(self, what: str) -> None:
+        self.damage = self.damage or what
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def close(self) -> None:
+        """Let the file go. Safe to call twice."""
+        self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _check_file(path: Path) -> int | None:
+    """Refuse what is no readable file; return the bytes known to be missing at its end."""
+    if not path.exists():
+        raise NotFound(f"{path}: no such file")
+    if not path.is_file():
+        kind = "a directory" if path.is_dir() else "not a regular file"
+        raise NotAFileError(f"{path}: is {kind}, not a video file")
+    if path.stat().st_size == 0:
+        raise NotAVideoError(f"{path}: the file is empty (0 bytes)")
+    try:
+        return missing_bytes(path)
+    except PermissionError as error:
+        raise SourceError(f"{path}: may not be read ({error.strerror})") from error
+
+
+def _open_container(path: Path) -> av.container.InputContainer:
+    try:
+        # "surrogateescape": titles in an unknown encoding are no reason to refuse a video
+        container = av.open(str(path), options=dict(_LOCAL_ONLY), metadata_errors="surrogateescape")
+    except av.FFmpegError as error:
+        cut = missing_bytes(path)
+        hint = f"; the file ends {cut} bytes early" if cut else ""
+        raise NotAVideoError(f"{path}: cannot be read as video ({error.strerror}){hint}") from error
+    if container.format.name == "tty":  # FFmpeg would play any text as ANSI art
+        container.close()
+        raise NotAVideoError(f"{path}: is text, not video")
+    return container
+
+
+def _video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
+    """The main picture stream, ready to decode on all threads."""
+    stream = container.streams.best("video")
+    if not isinstance(stream, av.VideoStream) or stream.disposition & Disposition.attached_pic:
+        found = ", ".join(sorted({kind.type for kind in container.streams})) or "nothing"
+        cover = " (a cover picture only)" if stream is not None else ""
+        raise NoVideoError(f"{name}: has no video stream{cover}; it holds: {found}")
+    if stream.codec_context is None:
+        raise NotAVideoError(f"{name}: no decoder for its video stream")
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _duration_seconds(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return None if container.duration is None else container.duration / av.time_base
+
+
+SOURCES: dict[str, Callable[[str], Source]] = {"file": FileSource}
+"""Scheme of the name -> what opens it. A name without a scheme is a file."""
+
+
+def open_source(name: str) -> Source:
+    """Open a source by name.
+
+    Args:
+        name: a path, ``file:path``, or ``scheme://...`` of a registered source.
+
+    Raises:
+        ValueError: unknown scheme.
+        SourceError: see :class:`FileSource`.
+    """
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", name)  # one letter alone is a Windows drive
+    scheme = match[1].lower() if match else "file"
+    if scheme not in SOURCES:
+        # Only the scheme is repeated: the rest may hold a password.
+        raise ValueError(f"unknown source {scheme}://...; known: a path, {_known()}")
+    return SOURCES[scheme](name.removeprefix("file://") if scheme == "file" else name)
+
+
+def _known() -> str:
+    return ", ".join(f"{scheme}://" for scheme in sorted(SOURCES))
