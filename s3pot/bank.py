@@ -1,0 +1,151 @@
+"""References per identity: clean pixels of earlier frames, and a generator where there are none.
+
+Each identity owns an *atlas*: the face unrolled onto the mean mesh, so that a pixel of the atlas is
+one place of the skin whatever the pose.  Every frame, clean pixels are carried in; every frame, the
+atlas is carried out to the current pose.  Both ways are piecewise-affine mesh warps (repose.py).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from s3pot.repose import mesh_map, sample
+from s3pot.types import Reference
+
+Image = NDArray[np.uint8]
+Field = NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Atlas:
+    """What is remembered of one face, on the mean mesh.
+
+    Attributes:
+        image: (S, S, 3) float32 RGB 0-255.
+        count: (S, S) float32, in how many frames the place was seen clean.
+        last: (S, S) int32, the frame in which it was last seen clean; -1 never.
+        invented: (S, S) bool, filled by the generator and not yet seen.
+        frames: how many frames the identity has been asked about.
+    """
+
+    image: Field
+    count: Field
+    last: NDArray[np.int32]
+    invented: NDArray[np.bool_] = field(repr=False)
+    frames: int = 0
+
+
+class ReferenceBank:
+    """Remembers faces and shows them in any pose. Not thread-safe.
+
+    Args:
+        template: (N, 2) float32, the mean mesh in px of the crop.
+        triangles: (T, 3) int16.
+        size: S, side of the crops in px.
+        rate: 0-1, weight of the newest clean pixel once a place is known.
+        clean_below: occluder probability under which a pixel may be learned.
+        margin_px: distance kept from anything above that.
+        min_age_frames: a face younger than this teaches nothing: its landmarks are still settling
+            (measured in the trials: .57 IoU with the first frame as reference, .69 without it).
+        generated_trust: ``known`` of an invented pixel.
+        max_identities: the least recently seen face beyond this is forgotten.
+    """
+
+    def __init__(
+        self, template: Field, triangles: NDArray[np.int16], size: int, *, rate: float = 0.15,
+        clean_below: float = 0.1, margin_px: int = 6, min_age_frames: int = 3,
+        generated_trust: float = 0.4, max_identities: int = 64,
+    ) -> None:  # fmt: skip
+        self._template, self._triangles, self._size = template, triangles, size
+        self._rate, self._clean_below, self._min_age = rate, clean_below, min_age_frames
+        self._generated_trust, self._max_identities = generated_trust, max_identities
+        self._kernel = np.ones((2 * margin_px + 1,) * 2, np.uint8)
+        self._atlases: OrderedDict[int, Atlas] = OrderedDict()
+        _, self._area = mesh_map(template, template, triangles, size)
+
+    def reset(self) -> None:
+        """Forget everyone."""
+        self._atlases.clear()
+
+    def forget(self, identity: int) -> None:
+        """Forget one face, if it is known."""
+        self._atlases.pop(identity, None)
+
+    def known_share(self, identity: int) -> float:
+        """0-1, how much of the face's area is remembered or invented."""
+        atlas = self._atlases.get(identity)
+        if atlas is None:
+            return 0.0
+        return float(((atlas.count > 0) | atlas.invented)[self._area > 0].mean())
+
+    def reference(self, identity: int, landmarks: Field) -> Reference:
+        """RF: the face without the occluder, in the pose of ``landmarks`` (N, 3), px of the crop."""
+        atlas = self._atlases.get(identity)
+        if atlas is None:
+            shape = (self._size, self._size)
+            return Reference(np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.float32))
+        maps, facing = mesh_map(landmarks, self._template, self._triangles, self._size)
+        trust = np.where(atlas.invented, self._generated_trust, 0.7 + 0.3 * atlas.count / 5)
+        trust[(atlas.count == 0) & ~atlas.invented] = 0
+        known = sample(np.minimum(trust, 1).astype(np.float32), maps)
+        # Between known and unknown the remap mixes a colour with nothing: leave that seam out.
+        solid = sample((trust > 0).astype(np.float32), maps) > 0.99
+        known = np.where(solid, known * np.clip((facing - 0.1) / 0.25, 0, 1), 0)
+        image = sample(np.clip(atlas.image, 0, 255).astype(np.uint8), maps)
+        return Reference(image * (known > 0)[..., None], known.astype(np.float32))
+
+    def observe(
+        self, identity: int, image: Image, landmarks: Field, probability: Field,
+        visible: NDArray[np.bool_], age_frames: int,
+    ) -> None:  # fmt: skip
+        """Learn the clean pixels of one frame.
+
+        Args:
+            identity: whose face.
+            image: (S, S, 3) uint8 RGB crop.
+            landmarks: (N, 3) px of the crop.
+            probability: (S, S) 0-1 that something covers the face, before any clipping.
+            visible: (S, S) bool, pixels that lie in the frame.
+            age_frames: of the track.
+        """
+        atlas = self._atlas(identity)
+        atlas.frames += 1
+        if age_frames < self._min_age:
+            return
+        suspect = (probability >= self._clean_below) | ~visible
+        clean = cv2.dilate(suspect.astype(np.uint8), self._kernel) == 0
+        maps, facing = mesh_map(self._template, landmarks, self._triangles, self._size)
+        # A place is learned where all four pixels that it is mixed from are clean.
+        fresh = (sample(clean.astype(np.float32), maps) > 0.99) & (facing > 0.4)
+        colour = sample(image, maps).astype(np.float32)
+        atlas.count[fresh] += 1
+        weight = np.maximum(self._rate, 1 / np.maximum(atlas.count, 1))
+        weight = (weight * fresh).astype(np.float32)[..., None]
+        atlas.image += (colour - atlas.image) * weight
+        atlas.last[fresh] = atlas.frames
+        atlas.invented &= ~fresh
+
+    def invent(self, identity: int, image: Image, landmarks: Field) -> None:
+        """Fill what was never seen clean from a generated face, (S, S, 3) uint8 RGB crop."""
+        atlas = self._atlas(identity)
+        maps, facing = mesh_map(self._template, landmarks, self._triangles, self._size)
+        empty = (atlas.count == 0) & (facing > 0)
+        atlas.image[empty] = sample(image, maps)[empty]
+        atlas.invented |= empty
+
+    def _atlas(self, identity: int) -> Atlas:
+        shape = (self._size, self._size)
+        if identity not in self._atlases:
+            self._atlases[identity] = Atlas(
+                np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32),
+                np.full(shape, -1, np.int32), np.zeros(shape, np.bool_),
+            )  # fmt: skip
+        self._atlases.move_to_end(identity)
+        while len(self._atlases) > self._max_identities:
+            self._atlases.popitem(last=False)
+        return self._atlases[identity]

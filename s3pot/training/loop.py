@@ -1,0 +1,142 @@
+"""The one training loop: warm up, hold the rate, cool down; averaged weights; resumable.
+
+The rate is held until the cool-down, so a run can be stretched or cut short when it is resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Batch = dict[str, Tensor]
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Attributes:
+    steps: in all.
+    cooldown: steps at the end in which the rate falls to 0.
+    warmup: steps at the start in which it rises.
+    batch: samples a step.
+    rate: AdamW's highest learning rate.
+    seed: of the weights and of the samples.
+    every: steps from one checkpoint and validation to the next.
+    """
+
+    steps: int = 6000
+    cooldown: int = 1500
+    warmup: int = 150
+    batch: int = 16
+    rate: float = 2e-3
+    seed: int = 1
+    every: int = 250
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate at a step, counted from 0."""
+        up = min(1.0, (step + 1) / max(1, self.warmup))
+        down = min(1.0, max(0.0, (self.steps - step) / max(1, self.cooldown)))
+        return self.rate * up * down
+
+
+def fit(
+    net: nn.Module,
+    batches: Callable[[int], Iterator[Batch]],
+    loss_of: Callable[[nn.Module, Batch], Tensor],
+    validate: Callable[[nn.Module], Figures],
+    run: Path,
+    schedule: Schedule,
+    say: Callable[[str], None],
+) -> Path:
+    """Train ``net``, going on from ``run/last.pt`` where there is one.
+
+    Args:
+        net: what is trained; parameters that need no gradient stay.
+        batches: endless batches, given the step from which they are wanted.
+        loss_of: scalar loss of a batch.
+        validate: figures of the averaged network, for the log.
+        run: folder of ``last.pt`` and ``log.jsonl``.
+        schedule: how long and how fast.
+        say: takes each line of the log.
+
+    Returns:
+        The checkpoint; ``mean`` in it are the averaged weights, which are the ones to use.
+
+    Raises:
+        FloatingPointError: the loss is no finite number; the last checkpoint stays as it was.
+        ValueError: the checkpoint is of another network.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    mean = deepcopy(net).eval()
+    trained = [p for p in net.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, schedule.rate, weight_decay=0.02)
+    last = run / "last.pt"
+    first = _resume(last, net, mean, optimizer) if last.exists() else 0
+    stream, losses, began = batches(first), [], time.monotonic()
+    for step in range(first, schedule.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate_at(step)
+        net.train()
+        loss = loss_of(net, next(stream))
+        if not math.isfinite(loss.item()):
+            raise FloatingPointError(f"step {step}: the loss is {loss.item()}; {last} is as it was")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        average(mean, net, step)
+        losses.append(loss.item())
+        if (step + 1) % schedule.every == 0 or step + 1 == schedule.steps:
+            figures = {
+                "step": step + 1, "samples": (step + 1) * schedule.batch, "loss": float(np.mean(losses)),
+                "minutes": (time.monotonic() - began) / 60, **validate(mean),
+            }  # fmt: skip
+            losses.clear()
+            _save(last, net, mean, optimizer, step + 1, schedule)
+            with (run / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(figures) + "\n")
+            say(json.dumps(figures))
+    return last
+
+
+def average(mean: nn.Module, net: nn.Module, step: int) -> None:
+    """Move the averaged weights towards the trained ones; the memory is short at the start."""
+    keep = min(0.998, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for a, b in zip(mean.state_dict().values(), net.state_dict().values(), strict=True):
+            if a.dtype.is_floating_point:
+                a.lerp_(b, 1 - keep)
+            else:
+                a.copy_(b)
+
+
+def _resume(last: Path, net: nn.Module, mean: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    state = torch.load(last, weights_only=True)
+    try:
+        net.load_state_dict(state["net"])
+        mean.load_state_dict(state["mean"])
+    except RuntimeError as error:
+        raise ValueError(f"{last}: of another network: {str(error).splitlines()[0]}") from None
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
+
+
+def _save(
+    path: Path, net: nn.Module, mean: nn.Module, optimizer: torch.optim.Optimizer, step: int,
+    schedule: Schedule,
+) -> None:  # fmt: skip
+    partial = path.with_suffix(".partial")
+    torch.save(
+        {"net": net.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict(),
+         "step": step, "schedule": asdict(schedule)}, partial,
+    )  # fmt: skip
+    partial.replace(path)

@@ -1,0 +1,43 @@
+"""What the evidence is taught: the occluder's alpha, most of all at its edge and on the face."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+OFF_FACE_WEIGHT = 0.2
+EDGE_WEIGHT = 3.0
+
+
+def evidence_loss(logits: Tensor, target: Tensor, region: Tensor) -> Tensor:
+    """Edge-weighted cross-entropy plus soft dice, over the face's amodal region.
+
+    Args:
+        logits, target, region: (B, 1, S, S); target is alpha 0-1, region 0 or 1.
+
+    Returns:
+        Scalar. Pixels off the face weigh OFF_FACE_WEIGHT: no mask leaves the face, but what comes
+        in from outside is easier to know with the outside learned.
+    """
+    wide = F.max_pool2d(target, 7, 1, 3) + F.max_pool2d(-target, 7, 1, 3)
+    weight = (OFF_FACE_WEIGHT + (1 - OFF_FACE_WEIGHT) * region) * (1 + EDGE_WEIGHT * wide)
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    guess = torch.sigmoid(logits) * region
+    truth = target * region
+    overlap = (guess * truth).sum((1, 2, 3))
+    total = guess.sum((1, 2, 3)) + truth.sum((1, 2, 3))
+    dice = 1 - (2 * overlap + 50) / (total + 50)  # 50 px: a clean face with a speck is no disaster
+    return (entropy * weight).sum() / weight.sum() + 0.5 * dice.mean()
+
+
+def region_iou(logits: Tensor, target: Tensor, region: Tensor) -> tuple[Tensor, Tensor]:
+    """Per sample: occlusion IoU inside the region, nan where the face is clean; and the share of
+    the region that is a false alarm. Shapes as above; both (B,).
+    """
+    guess, truth, region = logits > 0, target > 0.5, region > 0.5
+    inside = (guess & truth & region).sum((1, 2, 3)).float()
+    union = ((guess | truth) & region).sum((1, 2, 3)).float()
+    covered = (truth & region).sum((1, 2, 3)) > 20
+    iou = torch.where(covered, inside / union, torch.nan)
+    return iou, (guess & ~truth & region).sum((1, 2, 3)) / region.sum((1, 2, 3))

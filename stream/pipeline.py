@@ -1,0 +1,167 @@
+"""Frames in, occlusion masks out. Read this first: :meth:`Pipeline.__call__` is the whole method.
+
+Around it, ``stream/run.py`` reads a source ahead of it and writes sinks behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from configs import Settings, load_settings
+from s3pot.bank import ReferenceBank
+from s3pot.model import S3POT, PromptOptions
+from s3pot.types import OcclusionMask, Reference
+from stream.frame import Frame, FrameResult
+from stream.smooth import LogitSmoother
+from trackers.align import align
+from trackers.byte import ByteTracker
+from trackers.detect import Detector, MediaPipeDetector
+from trackers.faces import AlignedFace
+from trackers.mesh import mean_face
+
+Field = NDArray[np.float32]
+
+INVENT_BELOW = 0.9
+"""A face of which less is known gets the rest from the generator, at most every INVENT_EVERY."""
+INVENT_EVERY_FRAMES = 15
+LEARN_BELOW_COVERAGE = 0.6
+"""Beyond this share of a face covered its landmarks are a guess: nothing is learned from it."""
+
+
+class Pipeline:
+    """The per-frame work, in the caller's thread; remembers faces from frame to frame.
+
+    Args:
+        detector, tracker, model, bank, smoother: the stages.
+        size: S, side of the aligned square in px.
+    """
+
+    def __init__(
+        self, *, detector: Detector, tracker: ByteTracker, model: S3POT, bank: ReferenceBank,
+        smoother: LogitSmoother, size: int,
+    ) -> None:  # fmt: skip
+        self.detector, self.tracker, self.model = detector, tracker, model
+        self.bank, self.smoother, self.size = bank, smoother, size
+        self._invented: dict[int, int] = {}
+
+    def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameResult]:
+        """Find what covers each face, one result a frame, in order."""
+        for frame in frames:
+            detections = self.detector(frame.image) if self.tracker.wants_detections else None
+            tracked = self.tracker.update(frame.image, detections)
+            faces = [align(frame.image, face, self.size) for face in tracked]
+            masks = self.occlusions(faces, [face.age for face in tracked])
+            for face, mask in zip(faces, masks, strict=True):
+                self.tracker.cover(face.track_id, at_points(mask.probability, face.landmarks))
+            self.smoother.keep({face.track_id for face in faces})
+            yield FrameResult(frame, tuple(tracked), tuple(masks))
+
+    def occlusions(
+        self, faces: Sequence[AlignedFace], ages_frames: Sequence[int]
+    ) -> list[OcclusionMask]:
+        """RF, FE, PS, decode, smooth, and learn, for all faces of a frame together."""
+        if not faces:
+            return []
+        references = self.references(faces, ages_frames)
+        evidence = self.model.enhance([face.image for face in faces], references)
+        decoded = self.model.decode(evidence, [face.region for face in faces])
+        masks = []
+        for face, logits, reference, age in zip(faces, decoded, references, ages_frames, strict=True):
+            probability = sigmoid(self.smoother.smooth(face.track_id, logits))
+            mask = wrap(face, probability, reference)
+            if mask.coverage < LEARN_BELOW_COVERAGE:
+                self.bank.observe(
+                    face.identity, face.image, face.landmarks, probability, face.inside, age
+                )
+            masks.append(mask)
+        return masks
+
+    def references(
+        self, faces: Sequence[AlignedFace], ages_frames: Sequence[int]
+    ) -> list[Reference]:
+        """RF: each face as remembered, what is missing invented first."""
+        for face, age in zip(faces, ages_frames, strict=True):
+            if self._wants_invention(face, age):
+                self._invented[face.identity] = age
+                remembered = self.bank.reference(face.identity, face.landmarks)
+                evidence = self.model.enhance([face.image], [remembered])
+                hidden = sigmoid(self.model.decode(evidence, [face.region])[0])
+                painted = self.model.generate([face.image], [hidden])[0]
+                self.bank.invent(face.identity, painted, face.landmarks)
+        return [self.bank.reference(face.identity, face.landmarks) for face in faces]
+
+    def _wants_invention(self, face: AlignedFace, age_frames: int) -> bool:
+        if not self.model.generates or self.bank.known_share(face.identity) >= INVENT_BELOW:
+            return False
+        return age_frames - self._invented.get(face.identity, -(10**9)) >= INVENT_EVERY_FRAMES
+
+    def reset(self) -> None:
+        """Forget every face: another stream begins."""
+        self.tracker.reset()
+        self.bank.reset()
+        self.smoother.reset()
+        self._invented.clear()
+
+    def close(self) -> None:
+        """Let the detector go."""
+        self.detector.close()
+
+    @classmethod
+    def from_settings(cls, settings: Settings | None = None) -> Pipeline:
+        """Build every stage from settings (defaults when None); see ``configs/default.toml``."""
+        s = settings or load_settings()
+        p, r, mean = s.prompts, s.reference, mean_face()
+        size = s.align.size
+        return cls(
+            detector=MediaPipeDetector(
+                min_score=s.detect.min_score, small_faces=s.detect.small_faces, max_faces=s.detect.max_faces
+            ),
+            tracker=ByteTracker(
+                detect_every=s.track.detect_every, high_score=s.track.high_score,
+                low_score=s.track.low_score, mesh_score=s.track.mesh_score,
+                max_coast_frames=s.track.max_coast_frames,
+            ),
+            model=S3POT(
+                name=s.model.name, checkpoint=s.model.checkpoint, generator=r.generator,
+                device=s.model.device, size=size, folder=s.model.weights,
+                prompts=PromptOptions(
+                    positive=p.positive, negative=p.negative, box=p.box, mask_scale=p.mask_scale,
+                    min_area=p.min_area, decoder_weight=p.decoder_weight,
+                ),
+            ),
+            bank=ReferenceBank(
+                mean.points_px(size), mean.triangles, size, rate=r.rate, clean_below=r.clean_below,
+                margin_px=r.margin_px, min_age_frames=r.min_age_frames, generated_trust=r.generated_trust,
+            ),
+            smoother=LogitSmoother(s.smooth.attack, s.smooth.release, s.smooth.jump),
+            size=size,
+        )  # fmt: skip
+
+
+def sigmoid(logits: Field) -> Field:
+    """Logits to probability, float32."""
+    return (1 / (1 + np.exp(-logits))).astype(np.float32)
+
+
+def wrap(face: AlignedFace, probability: Field, reference: Reference) -> OcclusionMask:
+    """Clip to the face and sum up; (S, S) probability in face space."""
+    inside = np.where(face.region, probability, 0).astype(np.float32)
+    area = max(1, int(face.region.sum()))
+    return OcclusionMask(
+        track_id=face.track_id, probability=inside, region=face.region,
+        frame_to_face=face.frame_to_face, coverage=float((inside > 0.5).sum() / area),
+        confidence=float(np.abs(2 * probability - 1)[face.region].mean()) if face.region.any() else 0.0,
+        reference=reference,
+    )  # fmt: skip
+
+
+def at_points(field: Field, points: Field) -> Field:
+    """(N,) values of an (S, S) field at (N, 2 or 3) points x y; 0 off the field."""
+    xs, ys = points[:, :1].astype(np.float32), points[:, 1:2].astype(np.float32)
+    return cv2.remap(field, xs, ys, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)[:, 0]
+
+
