@@ -20,7 +20,8 @@ def fit_similarity(
     """Weighted least-squares similarity (Umeyama 1991), in 2-D or 3-D.
 
     Args:
-        source, target: (N, D) points.
+        source: (N, D) points.
+        target: (N, D) points.
         weights: (N,) at least 0; the sum must be above 0.
 
     Returns:
@@ -71,7 +72,7 @@ def face_region(points_px: NDArray[np.float32], size: int) -> NDArray[np.bool_]:
     """
     canvas = np.zeros((size, size), np.uint8)
     hull = cv2.convexHull(points_px[:, :2].astype(np.float32))
-    cv2.fillConvexPoly(canvas, np.round(hull * 16).astype(np.int32), 1, shift=4)
+    cv2.fillConvexPoly(canvas, np.round(hull * 16).astype(np.int32), (1,), shift=4)
     return canvas.astype(bool)
 
 
@@ -92,7 +93,9 @@ def align(image: NDArray[np.uint8], face: TrackedFace, size: int = 192) -> Align
     landmarks[:, :2] = landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     landmarks[:, 2] *= scale
     height, width = image.shape[:2]
-    inside = cv2.warpAffine(np.ones((height, width), np.uint8), matrix, (size, size), flags=cv2.INTER_NEAREST)
+    inside = cv2.warpAffine(
+        np.ones((height, width), np.uint8), matrix, (size, size), flags=cv2.INTER_NEAREST
+    )
     yaw, pitch, roll = pose_degrees(face.landmarks, face.trust)
     return AlignedFace(
         track_id=face.track_id, identity=face.identity, image=cut(image, matrix, size),
@@ -114,16 +117,15 @@ def cut(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -> NDA
         inverse = cv2.invertAffineTransform(matrix)
         spots = corners @ inverse[:, :2].T + inverse[:, 2]
         x0, y0 = np.maximum(np.floor(spots.min(0)) - factor, 0).astype(int)
-        x1, y1 = np.ceil(spots.max(0)).astype(int) + factor
+        x1, y1 = np.maximum(np.ceil(spots.max(0)).astype(int) + factor, 0)
         part = image[y0:y1, x0:x1]
         height, width = part.shape[0] // factor * factor, part.shape[1] // factor * factor
         if height and width:
             small = (width // factor, height // factor)
-            image = cv2.resize(part[:height, :width], small, interpolation=cv2.INTER_AREA)
+            shrunk = cv2.resize(part[:height, :width], small, interpolation=cv2.INTER_AREA)
+            image = np.asarray(shrunk, np.uint8)
             # small px -> frame px: centre of a block of `factor` px
             offset = (factor - 1) / 2
             shift = np.array([x0 + offset, y0 + offset])
-            matrix = np.column_stack(
-                [matrix[:, :2] * factor, matrix[:, :2] @ shift + matrix[:, 2]]
-            )
-    return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR)
+            matrix = np.column_stack([matrix[:, :2] * factor, matrix[:, :2] @ shift + matrix[:, 2]])
+    return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)

@@ -9,6 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def check_picture(image: NDArray[np.uint8]) -> None:
+    """Raise ValueError unless ``image`` is (H, W, 3) uint8 of at least 16 x 16."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image must be (H, W, 3) uint8, got {image.shape} {image.dtype}")
+    if min(image.shape[:2]) < 16:
+        raise ValueError(f"image must be at least 16 x 16, got {image.shape[:2]}")
+
+
 @dataclass(frozen=True, slots=True)
 class FaceDetection:
     """One face as a detector reports it.
@@ -27,7 +35,8 @@ class FaceDetection:
 
 class TrackState(StrEnum):
     """``seen``: the mesh found the face in this frame. ``coasting``: it did not (something covers
-    the face, or it left) and optical flow carries the landmarks. ``lost``: given up."""
+    the face, or it left) and optical flow carries the landmarks. ``lost``: given up.
+    """
 
     SEEN = "seen"
     COASTING = "coasting"

@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from trackers.faces import FaceDetection
+
 INPUT_SIZE_PX = 192
 ROI_SCALE = 1.5
 """Side of the region over the longer side of the face's box (MediaPipe's own figure)."""
@@ -72,6 +74,15 @@ def roi_from_landmarks(landmarks: NDArray[np.float32]) -> RegionOfInterest:
     low, high = upright.min(0), upright.max(0)
     x, y = ((low + high) / 2) @ turn
     return RegionOfInterest((float(x), float(y)), float((high - low).max()) * ROI_SCALE, angle)
+
+
+def roi_from_detection(detection: FaceDetection) -> RegionOfInterest:
+    """Region for the first look at a detected face: around its box, turned by the eye line."""
+    low, high = detection.box_px[:2], detection.box_px[2:]
+    x, y = (low + high) / 2
+    dx, dy = detection.landmarks[1] - detection.landmarks[0]
+    side = float((high - low).max()) * ROI_SCALE
+    return RegionOfInterest((float(x), float(y)), side, float(np.arctan2(dy, dx)))
 
 
 class FaceMesh:

@@ -1,0 +1,291 @@
+"""ByteTracker: a dense mesh on every face in every frame, ByteTrack's association for detections.
+
+Read :meth:`ByteTracker.update` first.  A track is *seen* while the mesh finds its face where motion
+says it must be, and *coasts* on optical flow while it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trackers.boxes import box_around, grow, iou, match, visible_share
+from trackers.faces import FaceDetection, TrackedFace, TrackState, check_picture
+from trackers.flow import scene_cut
+from trackers.kalman import BoxKalman
+from trackers.landmarks import (
+    FaceMesh,
+    RegionOfInterest,
+    roi_from_detection,
+    roi_from_landmarks,
+)
+from trackers.shape import at_detection
+from trackers.texture import portrait, similarity
+from trackers.track import Track
+
+MATCH_IOU, LOW_MATCH_IOU = 0.3, 0.5
+"""Least overlap of a detection, of high or of low score, with the track it belongs to."""
+
+SAME_IOU = 0.6
+"""Two meshes that overlap so much are of one face."""
+
+DETECT_EVERY_COASTING = 2
+"""Frames between detections while a face is hidden: it may come back elsewhere."""
+
+WAKE_SCORE = 0.9
+"""Least belief of the mesh that a hidden face is back: on hands and cups it may say 0.8."""
+
+FLEDGLING_FRAMES = 12
+"""A track whose face the mesh never found lives so long without the detector."""
+
+SAME_FACE_SSIM = 0.5
+"""Mean likeness of two portraits across a cut from which they are of one face."""
+
+Look = tuple[NDArray[np.float32], float]
+"""(468, 3) landmarks in px of the frame, and the mesh's score."""
+
+
+class ByteTracker:
+    """Tracks faces through occlusion.
+
+    Association as in Zhang et al. 2022 (ByteTrack): detections of high score first, those of low
+    score with the tracks left over; new tracks from high scores only.  Between detections, and
+    while a face is covered, the mesh and optical flow carry the track.
+
+    Args:
+        detect_every: frames between two detections while all goes well, at least 1.
+        high_score, low_score: 0-1, what ByteTrack calls a high and a low detection score.
+        birth_score: 0-1, a detection of this score begins a track even where the mesh finds no
+            face, as behind a large mask; the track coasts until it does.
+        mesh_score: 0-1, least belief of the mesh that its face is one.
+        max_coast_frames: a hidden face is given up after so many frames; where nothing speaks for
+            a hidden face, after a third of them.
+
+    Raises:
+        ValueError: a setting is out of its range.
+    """
+
+    def __init__(
+        self, *, detect_every: int = 5, high_score: float = 0.6, low_score: float = 0.1,
+        birth_score: float = 0.7, mesh_score: float = 0.5, max_coast_frames: int = 120,
+    ) -> None:  # fmt: skip
+        if detect_every < 1 or max_coast_frames < 0:
+            raise ValueError(
+                "detect_every must be at least 1 and max_coast_frames at least 0, "
+                f"got {detect_every} and {max_coast_frames}"
+            )
+        if not 0 <= low_score <= high_score <= birth_score <= 1 or not 0 <= mesh_score <= 1:
+            raise ValueError(
+                "scores must be from 0 to 1 and low_score <= high_score <= birth_score, got "
+                f"low {low_score}, high {high_score}, birth {birth_score}, mesh {mesh_score}"
+            )
+        self._detect_every, self._max_coast_frames = detect_every, max_coast_frames
+        self._high_score, self._low_score = high_score, low_score
+        self._birth_score, self._mesh_score = birth_score, mesh_score
+        self._mesh = FaceMesh()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every face and start counting ids at 1 again."""
+        self._tracks: list[Track] = []
+        self._before: NDArray[np.uint8] | None = None
+        self._last_id = 0
+        self._since_detection = 0
+
+    @property
+    def wants_detections(self) -> bool:
+        """Whether the detector should run on the next frame."""
+        if not self._tracks:
+            return True
+        coasting = any(track.state is TrackState.COASTING for track in self._tracks)
+        every = min(DETECT_EVERY_COASTING, self._detect_every) if coasting else self._detect_every
+        return self._since_detection + 1 >= every
+
+    def update(
+        self, image: NDArray[np.uint8], detections: Sequence[FaceDetection] | None
+    ) -> list[TrackedFace]:
+        """Go one frame on; call once per frame, also with nothing detected.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, at least 16 x 16.
+            detections: faces of this frame; None if the detector was not run on it.
+
+        Returns:
+            The faces seen or coasting in this frame, by track_id.
+
+        Raises:
+            ValueError: the picture is not (H, W, 3) uint8 of at least 16 x 16.
+        """
+        check_picture(image)
+        now = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+        if self._tracks and self._before is not None:
+            boxes = np.stack([track.box_px for track in self._tracks])
+            if scene_cut(self._before, now, boxes):
+                self._cross_cut(image, self._before, now)
+            else:
+                self._follow(image, self._before, now)
+        self._since_detection += 1
+        if detections is not None:
+            self._since_detection = 0
+            self._associate(image, detections)
+        self._end(*now.shape)
+        self._before = now
+        faces = [track.face() for track in self._tracks]
+        for track in self._tracks:
+            track.remember(now)
+            track.covered = track.covered * np.float32(0.7)  # it fades unless cover() renews it
+        return faces
+
+    def cover(self, track_id: int, covered: NDArray[np.float32]) -> None:
+        """Say how covered a face was in the frame just updated; unknown ids are ignored.
+
+        Args:
+            track_id: of a face that :meth:`update` returned.
+            covered: (468,) 0-1 for each landmark.
+
+        Raises:
+            ValueError: ``covered`` is not (468,).
+        """
+        if covered.shape != (468,):
+            raise ValueError(f"covered must be (468,), got {covered.shape}")
+        for track in self._tracks:
+            if track.track_id == track_id:
+                track.covered = np.clip(covered, 0, 1).astype(np.float32)
+                track.cover_known = True
+
+    def _follow(
+        self, image: NDArray[np.uint8], before: NDArray[np.uint8], now: NDArray[np.uint8]
+    ) -> None:
+        """Predict every track, then look for its face where it should be."""
+        seen = {t.track_id: t.box_px for t in self._tracks if t.state is TrackState.SEEN}
+        for track in self._tracks:
+            others = [box for track_id, box in seen.items() if track_id != track.track_id]
+            track.predict(before, now, others)
+        looks = [self._look(image, track) for track in self._tracks]
+        predicted = np.stack([track.box_px for track in self._tracks])
+        found = np.stack([box_around(landmarks) for landmarks, _ in looks])
+        nearest = iou(found, predicted).argmax(1)
+        for k, (track, (landmarks, score)) in enumerate(zip(self._tracks, looks, strict=True)):
+            # A mesh that slipped onto the face in front: it fits that one's prediction better.
+            stolen = nearest[k] != k and looks[nearest[k]][1] >= self._mesh_score
+            least = self._mesh_score if track.state is TrackState.SEEN else WAKE_SCORE
+            if score >= least and not stolen and track.agrees(landmarks):
+                track.observe(landmarks, score)
+            else:
+                track.coast(score)
+
+    def _look(self, image: NDArray[np.uint8], track: Track) -> Look:
+        """The mesh where a track is predicted; a hidden face must be found twice."""
+        landmarks, score = self._mesh(image, roi_from_landmarks(track.landmarks))
+        if track.state is TrackState.SEEN or score < WAKE_SCORE:
+            return landmarks, score
+        again, score_again = self._mesh(image, roi_from_landmarks(landmarks))
+        return again, score_again if _overlap(landmarks, again) > SAME_IOU else 0.0
+
+    def _cross_cut(
+        self, image: NDArray[np.uint8], before: NDArray[np.uint8], now: NDArray[np.uint8]
+    ) -> None:
+        """After a cut a track lives on only where the same face is still in the same place."""
+        tracks, self._tracks = self._tracks, []
+        for track in tracks:
+            landmarks, score = self._mesh(image, roi_from_landmarks(track.landmarks))
+            if score < self._mesh_score:
+                continue
+            was, there = portrait(before, track.landmarks), portrait(now, landmarks)
+            if track.state is TrackState.SEEN and similarity(was, there).mean() > SAME_FACE_SSIM:
+                track.jump()
+                track.observe(landmarks, score)
+                self._tracks.append(track)
+            else:
+                self._begin(*self._settle(image, roi_from_landmarks(landmarks)))
+
+    def _associate(self, image: NDArray[np.uint8], detections: Sequence[FaceDetection]) -> None:
+        """Detections wake coasting tracks; those that belong to none begin new ones."""
+        high = [d for d in detections if d.score >= self._high_score]
+        low = [d for d in detections if self._low_score <= d.score < self._high_score]
+        pairs = _match(self._tracks, high, MATCH_IOU)
+        rest = [track for k, track in enumerate(self._tracks) if k not in pairs]
+        for k, d in pairs.items():
+            self._wake(image, self._tracks[k], high[d])
+        for k, d in _match(rest, low, LOW_MATCH_IOU).items():
+            self._wake(image, rest[k], low[d])
+        for d in sorted(set(range(len(high))) - set(pairs.values())):
+            landmarks, score = self._settle(image, roi_from_detection(high[d]))
+            if score >= self._mesh_score:
+                self._begin(landmarks, score)
+            elif high[d].score >= self._birth_score:
+                self._begin(at_detection(high[d]), score)
+
+    def _wake(self, image: NDArray[np.uint8], track: Track, detection: FaceDetection) -> None:
+        """Look for a coasting track's face where the detector saw one."""
+        if track.state is TrackState.COASTING:
+            landmarks, score = self._settle(image, roi_from_detection(detection))
+            sure = score >= WAKE_SCORE or (score >= self._mesh_score and track.agrees(landmarks))
+            if sure and self._is_free(landmarks, track):
+                track.observe(landmarks, score)
+            elif detection.score >= self._high_score:
+                track.hold(detection)
+
+    def _begin(self, landmarks: NDArray[np.float32], score: float) -> None:
+        """A new track where there is none yet; it coasts where the mesh finds no face."""
+        if not self._is_free(landmarks, None):
+            return
+        if score < WAKE_SCORE and any(_overlap(landmarks, t.landmarks) > 0.1 for t in self._tracks):
+            return  # more likely the rest of a hidden face than a face before it
+        self._last_id += 1
+        track = Track(self._last_id, landmarks, score, BoxKalman(box_around(landmarks)))
+        if score >= self._mesh_score:
+            track.observe(landmarks, score)
+        else:
+            track.state = TrackState.COASTING
+        self._tracks.append(track)
+
+    def _settle(self, image: NDArray[np.uint8], region: RegionOfInterest) -> Look:
+        """The mesh twice, the second time where the first found the face."""
+        landmarks, score = self._mesh(image, region)
+        if score < self._mesh_score:
+            return landmarks, score
+        return self._mesh(image, roi_from_landmarks(landmarks))
+
+    def _is_free(self, landmarks: NDArray[np.float32], track: Track | None) -> bool:
+        """Whether no other track sees its face there."""
+        others = (t for t in self._tracks if t is not track and t.state is TrackState.SEEN)
+        return all(_overlap(landmarks, other.landmarks) <= SAME_IOU for other in others)
+
+    def _end(self, height: int, width: int) -> None:
+        """Drop tracks hidden too long, gone from the picture, or doubled (the younger goes)."""
+        kept: list[Track] = []
+        for track in self._tracks:  # in order of birth
+            if track.state is TrackState.COASTING:
+                limit = self._max_coast_frames if track.shape.looks else FLEDGLING_FRAMES
+                gone = visible_share(track.box_px, height, width) < 0.5
+                if not gone and track.coasted <= limit:
+                    kept.append(track)
+            elif all(
+                other.state is TrackState.COASTING
+                or _overlap(track.landmarks, other.landmarks) <= SAME_IOU
+                for other in kept
+            ):
+                kept.append(track)
+        self._tracks = kept
+
+
+def _overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """IoU of the boxes around two sets of landmarks."""
+    return float(iou(box_around(a)[None], box_around(b)[None])[0, 0])
+
+
+def _match(
+    tracks: Sequence[Track], detections: Sequence[FaceDetection], least: float
+) -> dict[int, int]:
+    """Index of a track -> index of its detection.
+
+    Boxes of a coasting track are grown, the longer the more (buffered IoU, Yang et al. 2023).
+    """
+    if not tracks or not detections:
+        return {}
+    boxes = np.stack([grow(t.box_px, min(0.02 * t.coasted, 0.4)) for t in tracks])
+    return match(boxes, np.stack([d.box_px for d in detections]), least)
