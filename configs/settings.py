@@ -1,6 +1,7 @@
 """Settings: read from TOML, checked, frozen. Defaults live in ``default.toml`` and nowhere else.
 
-``default.toml`` is read first, the chosen file is laid over it, then each ``section.key=value``.
+A setting that names an entry of a registry (an effect, a model) is text here; the registry checks it,
+so that a new entry is one new file.  ``default.toml`` is read first, the chosen file is laid over it, then each ``section.key=value``.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class AlignSettings(Section):
 
 
 class ReferenceSettings(Section):
-    generator: Literal["unet", "none"]
+    generator: str
     min_age_frames: Annotated[int, Field(ge=0)]
     clean_below: Share
     margin_px: Annotated[int, Field(ge=0, le=64)]
@@ -62,7 +63,7 @@ class ReferenceSettings(Section):
 
 
 class ModelSettings(Section):
-    name: Literal["face", "vit_b", "vit_l", "vit_h"]
+    name: str
     checkpoint: str
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
     threads: Annotated[int, Field(ge=0, le=256)]
@@ -81,8 +82,7 @@ class PromptSettings(Section):
 class SmoothSettings(Section):
     attack: Annotated[float, Field(gt=0, le=1)]
     release: Annotated[float, Field(gt=0, le=1)]
-    hysteresis: Annotated[float, Field(ge=0, le=0.5)]
-    flow: bool
+    jump: Annotated[float, Field(gt=0)]
 
 
 class EffectSettings(Section):

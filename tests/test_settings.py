@@ -64,7 +64,7 @@ def test_override_is_read_as_toml_else_as_text(text, section, key, value):
         ("detect.min_score=lots", ["detect.min_score", "number", "got 'lots'"]),
         ("detect.max_faces=0", ["greater than or equal to 1", "got 0"]),
         ("output.preset=warp", ["output.preset", "'veryfast'", "got 'warp'"]),
-        ("reference.generator=gan", ["'unet' or 'none'", "got 'gan'"]),
+        ("smooth.jump=0", ["smooth.jump", "greater than 0", "got 0"]),
         ("model.device=tpu", ["model.device", "cuda", "got 'tpu'"]),
         ("effect.color=[1,2,300]", ["effect.color.2", "255", "got 300"]),
         ("align.size=100", ["multiple of 32", "got 100"]),

@@ -1,0 +1,203 @@
+"""The command ``s3pot``. Nothing heavy is imported before a command runs, so ``--help`` is at once.
+
+Exit status: 0 done, 1 an internal failure, 2 bad input, 130 stopped by Ctrl-C.
+"""
+
+# ruff: noqa: PLC0415  a command pays for its own imports only
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from configs.settings import Settings
+    from stream.run import RunReport
+
+app = typer.Typer(
+    name="s3pot", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Finds what stands in front of each face in a video, and composites with that mask.",
+)  # fmt: skip
+
+BAD_INPUT, STOPPED = 2, 130
+
+Config = Annotated[
+    str | None, typer.Option(help="Named config (realtime, quality, privacy) or a TOML file.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one setting.")
+]
+EffectName = Annotated[
+    str | None,
+    typer.Option(help="none, overlay, matte, cutout, blur, pixelate, solid, restore or sticker."),
+]
+
+
+@contextmanager
+def bad_input(*kinds: type[Exception]) -> Iterator[None]:
+    """Tell errors of these kinds in one line and exit with 2. All others are ours: a traceback."""
+    try:
+        yield
+    except kinds as error:
+        text = str(error)
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            text = f"{error.filename}: {error.strerror}"
+        say(" ".join(text.split()) or type(error).__name__)
+        raise typer.Exit(BAD_INPUT) from None
+
+
+def say(text: str) -> None:
+    """A line on stderr."""
+    typer.echo(f"s3pot: {text}", err=True)
+
+
+@app.command("run")
+def run_command(
+    source: Annotated[str, typer.Argument(metavar="IN", help="Video to read.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Video to write: mp4, mov, mkv, webm.")
+    ],
+    *,
+    effect: EffectName = None,
+    masks: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write one PNG mask a frame.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the faces, a line a frame.")
+    ] = None,
+    config: Config = None,
+    overrides: Overrides = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
+) -> None:
+    """Composite a video: what stands in front of each face, told from the face."""
+    from stream.errors import StreamError
+    from stream.job import Job
+    from stream.progress import ProgressBar
+
+    with bad_input(ValueError, OSError):
+        job = Job(source, output, settings_of(config, overrides, effect), masks=masks, json=json)
+    with job, ProgressBar(job.info.frames, quiet=quiet) as bar, bad_input(StreamError):
+        try:
+            report = job.run(bar)
+        except KeyboardInterrupt:
+            say(f"stopped by Ctrl-C; {output} holds the {counted(bar.frames, 'frame')} so far")
+            raise typer.Exit(STOPPED) from None
+    tell(report, source, output, quiet=quiet)
+
+
+def settings_of(config: str | None, overrides: list[str] | None, effect: str | None) -> Settings:
+    """Settings of a command line; ``--effect`` is a short way to say ``--set effect.name=``."""
+    from json import dumps
+
+    from configs.settings import load_settings
+
+    chosen = [] if effect is None else [f"effect.name={dumps(effect)}"]
+    return load_settings(config, [*(overrides or ()), *chosen])
+
+
+def tell(report: RunReport, source: str, output: Path, *, quiet: bool) -> None:
+    """What was wrong on stderr, then one line of what was done."""
+    if report.damage:
+        text = report.damage
+        say(text if text.startswith(source) else f"{source}: {text}")
+    for note in report.notes:
+        say(note)
+    for cause, count in sorted(report.drops.items()):
+        say(f"{counted(count, 'frame')} dropped: {cause}")
+    if not report.faces:
+        say(f"{source}: no face was found; the video passes through without an effect")
+    if not quiet:
+        typer.echo(f"{output}: {summary(report)}")
+
+
+def summary(report: RunReport) -> str:
+    """``150 frames, 1 face, covered in 63 frames; 11.8 s, 12.7 frames a second``."""
+    parts = [counted(report.frames, "frame"), counted(report.faces, "face")]
+    if report.faces:
+        parts.append(f"covered in {counted(report.covered_frames, 'frame')}")
+    speed = report.frames / max(report.seconds, 1e-9)
+    return f"{', '.join(parts)}; {report.seconds:.1f} s, {speed:.1f} frames a second"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 face``, ``2 faces``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+@app.command("info")
+def info_command(config: Config = None, overrides: Overrides = None) -> None:
+    """Say the versions, the devices, and the weights with their checksums."""
+    import platform
+
+    from s3pot.model import pick_device
+    from s3pot.weights import catalogue
+
+    typer.echo(f"s3pot      {version('s3pot-stream')}")
+    typer.echo(f"python     {platform.python_version()}")
+    for package in ("torch", "av", "mediapipe"):
+        typer.echo(f"{package:<10} {version(package)}")
+    typer.echo(f"device     {pick_device('auto')}")
+    with bad_input(ValueError, OSError):
+        entries = catalogue(settings_of(config, overrides, None).model.weights)
+    broken = []
+    for entry in entries:
+        state = "ok" if entry.ok else "missing or damaged"
+        typer.echo(f"weights    {entry.name}  {entry.parameters:,} parameters  {state}")
+        typer.echo(f"           {entry.path}\n           sha256 {entry.sha256}")
+        broken += [] if entry.ok else [entry]
+    for entry in broken:
+        say(f"{entry.path}: missing, or its checksum is another; install the package again")
+    if broken:
+        raise typer.Exit(BAD_INPUT)
+
+
+@app.command("demo")
+def demo_command(
+    *,
+    source: Annotated[
+        str | None, typer.Option("--input", metavar="FILE", help="A video of your own.")
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path(
+        "out"
+    ),
+    effect: EffectName = None,
+    config: Config = None,
+    overrides: Overrides = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Make a clip whose truth is known, run it, and say how well and how fast it went."""
+    from stream.demo import Demo
+    from stream.errors import StreamError
+    from stream.progress import ProgressBar
+
+    with bad_input(ValueError, OSError):
+        demo = Demo(settings_of(config, overrides, effect), output, source)
+    with demo, ProgressBar(demo.info.frames, quiet=quiet) as bar, bad_input(StreamError):
+        try:
+            report = demo.run(bar)
+        except KeyboardInterrupt:
+            say("stopped by Ctrl-C")
+            raise typer.Exit(STOPPED) from None
+    tell(report, demo.source, demo.composite, quiet=True)
+    for line in demo.lines(report):
+        typer.echo(line)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    show_version: Annotated[bool, typer.Option("--version", help="Say the version.")] = False,
+) -> None:
+    """Finds what stands in front of each face in a video, and composites with that mask."""
+    if show_version:
+        typer.echo(version("s3pot-stream"))
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
