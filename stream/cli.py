@@ -87,7 +87,7 @@ def run_command(
         except KeyboardInterrupt:
             say(f"stopped by Ctrl-C; {output} holds the {counted(bar.frames, 'frame')} so far")
             raise typer.Exit(STOPPED) from None
-    tell(report, source, output, quiet=quiet)
+    tell(report, job.info.name, output, quiet=quiet)
 
 
 def settings_of(config: str | None, overrides: list[str] | None, effect: str | None) -> Settings:
@@ -101,7 +101,7 @@ def settings_of(config: str | None, overrides: list[str] | None, effect: str | N
 
 
 def tell(report: RunReport, source: str, output: Path, *, quiet: bool) -> None:
-    """What was wrong on stderr, then one line of what was done."""
+    """What was wrong on stderr, then one line of what was done; no name holds a password."""
     if report.damage:
         text = report.damage
         say(text if text.startswith(source) else f"{source}: {text}")
@@ -175,6 +175,8 @@ def demo_command(
     from stream.errors import StreamError
     from stream.progress import ProgressBar
 
+    if source is None and not quiet:
+        typer.echo("drawing the clip ...", err=True)
     with bad_input(ValueError, OSError):
         demo = Demo(settings_of(config, overrides, effect), output, source)
     with demo, ProgressBar(demo.info.frames, quiet=quiet) as bar, bad_input(StreamError):
@@ -183,7 +185,7 @@ def demo_command(
         except KeyboardInterrupt:
             say("stopped by Ctrl-C")
             raise typer.Exit(STOPPED) from None
-    tell(report, demo.source, demo.composite, quiet=True)
+    tell(report, demo.info.name, demo.composite, quiet=True)
     for line in demo.lines(report):
         typer.echo(line)
 

@@ -82,7 +82,7 @@ class Demo:
         lines = self.score.lines() if self.score is not None else []
         speed = report.frames / max(report.seconds, 1e-9)
         lines.append(f"speed            {speed:.1f} frames a second ({report.frames} frames)")
-        lines.append(f"clip             {self.source}")
+        lines.append(f"clip             {self.info.name}")
         lines.append(f"composite        {self.composite}")
         if self._best is not None:
             path = self._folder / "still.png"
@@ -214,7 +214,8 @@ def write_clip(path: Path, frames: Iterable[ClipFrame], fps: Fraction) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    with av.open(str(path), "w") as container:
+    partial = path.with_name(f".{path.name}.partial")
+    with av.open(str(partial), "w", format="mp4") as container:
         pictures = container.add_stream(
             "libx264", rate=fps, options={"crf": "16", "preset": "veryfast"}
         )
@@ -229,6 +230,7 @@ def write_clip(path: Path, frames: Iterable[ClipFrame], fps: Fraction) -> None:
         for block in tone(float(count / fps)):
             container.mux(sound.encode(block))
         container.mux(sound.encode(None))
+    partial.replace(path)
 
 
 def tone(seconds: float) -> Iterable[av.AudioFrame]:

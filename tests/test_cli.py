@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -13,8 +14,10 @@ from typer.testing import CliRunner
 
 import s3pot.weights
 import stream.job
+from configs.settings import FOLDER
 from s3pot.types import OcclusionMask
 from stream import cli, demo
+from stream.effects import effects
 from stream.frame import Frame, FrameResult
 from stream.progress import ProgressBar
 from trackers.faces import TrackedFace, TrackState
@@ -112,6 +115,17 @@ def test_every_command_is_listed_and_the_version_is_said():
     listed = invoke("--help").stdout
     assert all(name in listed for name in ("run", "info", "demo"))
     assert invoke("--version").stdout.strip() == cli.version("s3pot-stream")
+
+
+def test_the_help_and_the_reference_of_settings_name_every_effect():
+    listed = invoke("run", "--help").stdout
+    knob = next(
+        line for line in (FOLDER / "default.toml").read_text().splitlines() if "overlay, " in line
+    )
+    for name in effects:
+        assert re.search(rf"\b{name}\b", listed)
+        assert re.search(rf"\b{name}\b", knob)
+    assert all(name in listed for name in ("realtime", "quality", "privacy"))
 
 
 def test_run_writes_video_masks_and_json_and_sums_up(pipeline, video, tmp_path):
