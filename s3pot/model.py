@@ -70,6 +70,7 @@ class S3POT:
         device: "auto", "cpu", "cuda", "cuda:N".
         size: S, side of the crops in px; "face" works on 192.
         folder: of the weights; empty means those in the package.
+        threads: of torch on the CPU, for the whole process; 0 leaves it to torch.
         prompts: see :class:`PromptOptions`.
 
     Raises:
@@ -79,16 +80,26 @@ class S3POT:
 
     def __init__(
         self, *, name: str = "face", checkpoint: str = "", generator: str = "unet",
-        device: str = "auto", size: int = 192, folder: str = "", prompts: PromptOptions | None = None,
+        device: str = "auto", size: int = 192, folder: str = "", threads: int = 0,
+        prompts: PromptOptions | None = None,
     ) -> None:  # fmt: skip
         if name not in sam.builders:
             raise ValueError(f"unknown model {name!r}; allowed: {sorted(sam.builders)}")
         if generator not in reference.builders:
-            raise ValueError(f"unknown generator {generator!r}; allowed: {sorted(reference.builders)}")
+            raise ValueError(
+                f"unknown generator {generator!r}; allowed: {sorted(reference.builders)}"
+            )
         self.device = pick_device(device)
+        if threads > 0:
+            torch.set_num_threads(threads)
         self.options = prompts or PromptOptions()
         face = sam.FaceSam()
-        face.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.load("face", folder).items()})
+        face.load_state_dict(
+            {
+                k: v.float() if v.is_floating_point() else v
+                for k, v in weights.load("face", folder).items()
+            }
+        )
         face.eval()
         fold_norms(face)
         self.sam = sam.builders[name](face, Path(checkpoint), size)
@@ -97,7 +108,9 @@ class S3POT:
         self._settle(self.sam)
         painter = reference.builders[generator]()
         if painter is not None:
-            painter.load_state_dict({k: v.float() for k, v in weights.load("reference", folder).items()})
+            painter.load_state_dict(
+                {k: v.float() for k, v in weights.load("reference", folder).items()}
+            )
             self._settle(painter)
         self._painter: Any = painter
 

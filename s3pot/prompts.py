@@ -55,7 +55,11 @@ def select_prompts(
     off = spread(torch.where(bare > 0.95, bare, 0.0)[:, 0], negative)
     cells = torch.cat([on.cells, off.cells], 1)
     labels = torch.cat(
-        [torch.where(on.found & something, OCCLUDER, PADDING), torch.where(off.found, FACE, PADDING)], 1
+        [
+            torch.where(on.found & something, OCCLUDER, PADDING),
+            torch.where(off.found, FACE, PADDING),
+        ],
+        1,
     )
     points = (cells + 0.5) * (size / CELLS) - 0.5
     if box:
@@ -90,7 +94,9 @@ def spread(score: Tensor, count: int) -> Spread:
     side = score.shape[-1]
     flat = score.flatten(1)
     ys, xs = torch.meshgrid(
-        torch.arange(side, device=score.device), torch.arange(side, device=score.device), indexing="ij"
+        torch.arange(side, device=score.device),
+        torch.arange(side, device=score.device),
+        indexing="ij",
     )
     grid = torch.stack([xs, ys], -1).reshape(-1, 2).to(score.dtype)
     reach = torch.ones_like(flat)

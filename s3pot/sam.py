@@ -180,7 +180,9 @@ def resize(image: Tensor, side: int) -> Tensor:
 def _vit(name: str) -> Callable[[FaceSam, Path, int], Sam]:
     def build(face: FaceSam, checkpoint: Path, size_px: int) -> Sam:
         if not checkpoint.is_file():
-            raise FileNotFoundError(f"{checkpoint}: no such checkpoint; model {name} needs SAM's file")
+            raise FileNotFoundError(
+                f"{checkpoint}: no such checkpoint; model {name} needs SAM's file"
+            )
         sam = segment_anything("build_sam").sam_model_registry[name]()
         try:
             sam.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True))

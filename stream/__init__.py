@@ -1,8 +1,8 @@
 """S3POT Stream: what stands in front of each face in a video, frame by frame.
 
-    from stream import occlusions
-    for result in occlusions("clip.mp4"):
-        print(result.frame.index, [mask.coverage for mask in result.masks])
+from stream import occlusions
+for result in occlusions("clip.mp4"):
+    print(result.frame.index, [mask.coverage for mask in result.masks])
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from math import lcm
@@ -10,18 +10,15 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.codec import Codec
 from av.codec.context import Flags
-from numpy.typing import NDArray
 
-from s3pot.types import OcclusionMask
+from stream.effects import Effect
 from stream.errors import SinkError, SinkPathError
 from stream.frame import FrameResult
 from stream.mux import StreamCopier
 from stream.picture import from_rgb
 from stream.sources import SourceInfo
-
-Effect = Callable[[NDArray[np.uint8], Sequence[OcclusionMask]], NDArray[np.uint8]]
-"""(H, W, 3) uint8 RGB and the masks of its faces -> (H, W, 3) uint8 RGB."""
 
 CONTAINERS = {
     ".mp4": ("mp4", "libx264"),
@@ -141,16 +138,17 @@ class VideoSink:
         except BaseException:
             self.abort()
             raise
-        self._note_rounding(container)
+        self._note_losses(container)
 
     def _add_pictures(self, codec: str, options: dict[str, str]) -> av.VideoStream:
         info = self._info
+        if Codec(codec, "w").type != "video":
+            raise ValueError(f"{codec!r} is no video encoder")
         stream = self._output.add_stream(
             codec, rate=info.rate or 25, options=options, width=info.width, height=info.height,
             time_base=info.time_base,
         )  # fmt: skip
-        if not isinstance(stream, av.VideoStream):
-            raise ValueError(f"codec {codec!r} is no video encoder")
+        assert isinstance(stream, av.VideoStream)
         context = stream.codec_context
         odd = info.width % 2 or info.height % 2
         context.pix_fmt = "yuv444p" if odd and codec == "libx264" else "yuv420p"
@@ -168,8 +166,12 @@ class VideoSink:
         common = lcm(*(base.denominator for base in bases))
         return common if common < 2**31 else self._info.time_base.denominator
 
-    def _note_rounding(self, container: str) -> None:
+    def _note_losses(self, container: str) -> None:
         tick = self._stream.time_base
+        if self._info.sample_aspect_ratio not in (None, 1) and container == "webm":
+            self.notes.append(
+                f"webm cannot hold the pixels' shape {self._info.sample_aspect_ratio}: shown as square"
+            )
         if tick is not None and (self._info.time_base / tick).denominator != 1:
             self.notes.append(
                 f"{container} counts in steps of {tick} s: timestamps are rounded to it"

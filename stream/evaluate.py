@@ -44,6 +44,23 @@ class Row:
     false_alarm: float
     missed: int
 
+    def __str__(self) -> str:
+        alarm = f"{100 * self.false_alarm:.2f} %"
+        return f"{self.name:<24}{self.iou:7.3f}{self.boundary_f:10.3f}{alarm:>13}{self.missed:9d}"
+
+
+def average(rows: list[Row]) -> Row:
+    """The mean of rows; what a row could not measure (nan) does not count."""
+
+    def mean(values: list[float]) -> float:
+        known = [v for v in values if not np.isnan(v)]
+        return float(np.mean(known)) if known else float("nan")
+
+    return Row(
+        f"mean of {len(rows)}", mean([r.iou for r in rows]), mean([r.boundary_f for r in rows]),
+        mean([r.false_alarm for r in rows]), sum(r.missed for r in rows),
+    )  # fmt: skip
+
 
 def summarize(name: str, scores: list[FrameScore | None]) -> Row:
     """Means over frames; None is a frame without a face: 0 IoU where it was covered."""
@@ -65,7 +82,9 @@ def score_result(result: FrameResult, truth: NDArray[np.bool_]) -> FrameScore | 
     if not result.masks:
         return None
     height, width = truth.shape
-    mask = max(result.masks, key=lambda m: np.prod(np.subtract(m.box_px(height, width)[2:], m.box_px(height, width)[:2])))
+    mask = max(
+        result.masks, key=lambda m: m.region.sum() / abs(np.linalg.det(m.frame_to_face[:, :2]))
+    )
     region = mask.in_box(mask.region.astype(np.float32), (0, 0, width, height)) > 0.5
     if not region.any():
         return None
@@ -103,14 +122,22 @@ def eval_clips(
 
 
 def eval_composite(
-    name: str, pictures: list[Image], choice: Occluders, pipeline: Pipeline, rng: np.random.Generator
+    name: str,
+    pictures: list[Image],
+    choice: Occluders,
+    pipeline: Pipeline,
+    rng: np.random.Generator,
 ) -> Row:
     """One occluder over one clip: first third clean, then in, at rest, out, clean again."""
     face = _first_face(pictures[0], pipeline)
     kind, occluder = choice.pick(rng)
-    if kind == "hand" and rng.random() < 0.6:  # skin over skin, in the face's own tone: the hard case
+    if (
+        kind == "hand" and rng.random() < 0.6
+    ):  # skin over skin, in the face's own tone: the hard case
         x0, y0, x1, y1 = face.astype(int)
-        cheek = pictures[0][(y0 + y1) // 2 : (y0 + 2 * y1) // 3, (3 * x0 + x1) // 4 : (x0 + 3 * x1) // 4]
+        cheek = pictures[0][
+            (y0 + y1) // 2 : (y0 + 2 * y1) // 3, (3 * x0 + x1) // 4 : (x0 + 3 * x1) // 4
+        ]
         occluder = recolour(occluder, (np.median(cheek.reshape(-1, 3), 0) / 255).astype(np.float32))
     path = _path(face, len(pictures), rng)
     truths: list[NDArray[np.bool_]] = []
@@ -129,11 +156,15 @@ def eval_composite(
 def _first_face(picture: Image, pipeline: Pipeline) -> NDArray[np.float32]:
     found = pipeline.detector(picture)
     if not found:
-        raise ValueError("the first frame of the clip has no face; such a clip cannot be composited on")
+        raise ValueError(
+            "the first frame of the clip has no face; such a clip cannot be composited on"
+        )
     return max(found, key=lambda d: d.score).box_px
 
 
-def _path(face: NDArray[np.float32], count: int, rng: np.random.Generator) -> list[tuple[float, float, float] | None]:
+def _path(
+    face: NDArray[np.float32], count: int, rng: np.random.Generator
+) -> list[tuple[float, float, float] | None]:
     """x, y of the occluder's leading edge and its angle in each frame; None while it is away."""
     x0, y0, x1, y1 = face
     size, centre = x1 - x0, np.array([(x0 + x1) / 2, (y0 + y1) / 2])
@@ -144,7 +175,9 @@ def _path(face: NDArray[np.float32], count: int, rng: np.random.Generator) -> li
     path: list[tuple[float, float, float] | None] = [None] * start
     speed = rng.uniform(0.04, 0.15)
     steps = int(1.6 / speed)
-    reach = [1.6 - speed * i for i in range(steps)] + [0.0] * stay + [speed * i for i in range(steps)]
+    reach = (
+        [1.6 - speed * i for i in range(steps)] + [0.0] * stay + [speed * i for i in range(steps)]
+    )
     for distance in reach[: count - start]:
         spot = rest + outward * distance * size + rng.normal(0, 0.004, 2) * size
         path.append((float(spot[0]), float(spot[1]), float(angle)))
@@ -191,7 +224,9 @@ def eval_photos(folder: Path, make: Callable[[], Pipeline]) -> Iterator[Row]:
             raise FileNotFoundError(f"{photo}: no mask {photo.stem}_hand.png beside it")
         image = cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB)
         if truth.shape != image.shape[:2]:
-            raise ValueError(f"{photo}: its mask is {truth.shape}, the photograph {image.shape[:2]}")
+            raise ValueError(
+                f"{photo}: its mask is {truth.shape}, the photograph {image.shape[:2]}"
+            )
         pipeline = make()
         results = list(pipeline([Frame(image, 0, Fraction(0), photo.name)]))
         pipeline.close()

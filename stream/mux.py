@@ -15,6 +15,8 @@ import av
 from av.container import OutputContainer
 from av.stream import Discard, Stream
 
+from stream.demux import open_container
+
 # What the muxer writes itself, or what was true of the old file only.
 _STALE = ("major_brand", "minor_version", "compatible_brands", "encoder", "vendor_id", "duration",
           "rotate", "bps", "number_of_", "_statistics")  # fmt: skip
@@ -34,7 +36,7 @@ class StreamCopier:
 
     Args:
         source: the file that the frames come from.
-        output: opened, not started; gets one stream for each that its container accepts.
+        output: opened, not started, with its picture stream; gets one for each that its container accepts.
 
     Attributes:
         refused: one line for each stream, or group of packets, that could not be copied, and why.
@@ -43,7 +45,7 @@ class StreamCopier:
     def __init__(self, source: Path, output: OutputContainer) -> None:
         self.refused: list[str] = []
         self._output = output
-        self._input = av.open(str(source), metadata_errors="surrogateescape")
+        self._input = open_container(source)
         self._copies: dict[int, Stream] = {}
         self._left_out: Counter[tuple[int, str]] = Counter()
         main = self._input.streams.best("video")
@@ -52,6 +54,7 @@ class StreamCopier:
                 self._add(stream)
         if main is not None:
             main.discard = Discard.all
+            _tag_like(output.streams.video[0], main)
         output.metadata.update(fresh(self._input.metadata))
         output.set_chapters(self._input.chapters())
         self._packets = self._demux()
@@ -70,8 +73,7 @@ class StreamCopier:
             stream.discard = Discard.all
             return
         copy = self._output.add_stream_from_template(stream)
-        copy.metadata.update(fresh(stream.metadata))
-        copy.disposition = stream.disposition
+        _tag_like(copy, stream)
         self._copies[stream.index] = copy
 
     def _demux(self) -> Iterator[av.Packet[Stream]]:
@@ -130,6 +132,12 @@ class StreamCopier:
             self.refused.append(f"{name}: {count} packets {reason}, not copied")
         self._left_out.clear()
         self._input.close()
+
+
+def _tag_like(copy: Stream, stream: Stream) -> None:
+    """Language, title, handler and disposition of the old stream."""
+    copy.metadata.update(fresh(stream.metadata))
+    copy.disposition = stream.disposition
 
 
 def _refusal(container: str, stream: Stream) -> str | None:

@@ -17,10 +17,7 @@ from s3pot.model import S3POT, PromptOptions
 from s3pot.types import OcclusionMask, Reference
 from stream.frame import Frame, FrameResult
 from stream.smooth import LogitSmoother
-from trackers.align import align
-from trackers.byte import ByteTracker
-from trackers.detect import Detector, MediaPipeDetector
-from trackers.faces import AlignedFace
+from trackers import AlignedFace, Detector, MediaPipeDetector, Tracker, align, make_tracker
 from trackers.mesh import mean_face
 
 Field = NDArray[np.float32]
@@ -41,7 +38,7 @@ class Pipeline:
     """
 
     def __init__(
-        self, *, detector: Detector, tracker: ByteTracker, model: S3POT, bank: ReferenceBank,
+        self, *, detector: Detector, tracker: Tracker, model: S3POT, bank: ReferenceBank,
         smoother: LogitSmoother, size: int,
     ) -> None:  # fmt: skip
         self.detector, self.tracker, self.model = detector, tracker, model
@@ -70,7 +67,9 @@ class Pipeline:
         evidence = self.model.enhance([face.image for face in faces], references)
         decoded = self.model.decode(evidence, [face.region for face in faces])
         masks = []
-        for face, logits, reference, age in zip(faces, decoded, references, ages_frames, strict=True):
+        for face, logits, reference, age in zip(
+            faces, decoded, references, ages_frames, strict=True
+        ):
             probability = sigmoid(self.smoother.smooth(face.track_id, logits))
             mask = wrap(face, probability, reference)
             if mask.coverage < LEARN_BELOW_COVERAGE:
@@ -120,14 +119,14 @@ class Pipeline:
             detector=MediaPipeDetector(
                 min_score=s.detect.min_score, small_faces=s.detect.small_faces, max_faces=s.detect.max_faces
             ),
-            tracker=ByteTracker(
-                detect_every=s.track.detect_every, high_score=s.track.high_score,
+            tracker=make_tracker(
+                s.track.tracker, detect_every=s.track.detect_every, high_score=s.track.high_score,
                 low_score=s.track.low_score, mesh_score=s.track.mesh_score,
                 max_coast_frames=s.track.max_coast_frames,
             ),
             model=S3POT(
                 name=s.model.name, checkpoint=s.model.checkpoint, generator=r.generator,
-                device=s.model.device, size=size, folder=s.model.weights,
+                device=s.model.device, size=size, folder=s.model.weights, threads=s.model.threads,
                 prompts=PromptOptions(
                     positive=p.positive, negative=p.negative, box=p.box, mask_scale=p.mask_scale,
                     min_area=p.min_area, decoder_weight=p.decoder_weight,
@@ -163,5 +162,3 @@ def at_points(field: Field, points: Field) -> Field:
     """(N,) values of an (S, S) field at (N, 2 or 3) points x y; 0 off the field."""
     xs, ys = points[:, :1].astype(np.float32), points[:, 1:2].astype(np.float32)
     return cv2.remap(field, xs, ys, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)[:, 0]
-
-

@@ -162,6 +162,7 @@ class SinkThread:
         self._sink = sink
         self._channel: Channel[FrameResult] = Channel(depth, policy)
         self._error: BaseException | None = None
+        self._ended = False
         self._thread = threading.Thread(target=self._pump, name="sink", daemon=True)
         self._thread.start()
 
@@ -193,17 +194,24 @@ class SinkThread:
             raise self._error or ValueError("write to a sink that was closed")
 
     def close(self, *, cut: bool = False) -> None:
-        """Write what is queued, then close the sink; if it failed, abort it and raise its error."""
+        """Write what is queued, then close the sink; if anything failed, abort it and raise."""
         self._channel.finish()
         self._thread.join()
         self._channel.stop()
-        if self._error is not None:
-            self._sink.abort()
-            raise self._error
-        self._sink.close(cut=cut)
+        try:
+            if self._error is not None:
+                raise self._error
+            self._sink.close(cut=cut)
+        except BaseException:
+            self.abort()
+            raise
+        self._ended = True
 
     def abort(self) -> None:
-        """Drop what is queued and abort the sink."""
+        """Drop what is queued and abort the sink; nothing if it has already ended."""
+        if self._ended:
+            return
+        self._ended = True
         self._channel.stop()
         self._thread.join()
         self._sink.abort()

@@ -65,17 +65,19 @@ def run(
     started, report = time.monotonic(), RunReport()
     threads = [SinkThread(sink) for sink in sinks]
     try:
-        for result in _results(source, occlude, report):
-            for thread in threads:
-                thread.write(result)
-            if on_result is not None:
-                on_result(result)
+        try:
+            for result in _results(source, occlude, report):
+                for thread in threads:
+                    thread.write(result)
+                if on_result is not None:
+                    on_result(result)
+        except KeyboardInterrupt:
+            _close(threads, cut=True)
+            raise
         _close(threads)
-    except KeyboardInterrupt:
-        _close(threads, cut=True)
-        raise
     except BaseException:
-        _abort(threads)
+        for thread in threads:
+            thread.abort()  # those that are closed stay
         raise
     for thread in threads:
         report.drops += thread.dropped
@@ -104,15 +106,5 @@ def _results(
 
 
 def _close(threads: Sequence[SinkThread], *, cut: bool = False) -> None:
-    """Close all; if one cannot, abort those not yet closed."""
-    for position, thread in enumerate(threads):
-        try:
-            thread.close(cut=cut)
-        except BaseException:
-            _abort(threads[position:])
-            raise
-
-
-def _abort(threads: Sequence[SinkThread]) -> None:
     for thread in threads:
-        thread.abort()
+        thread.close(cut=cut)

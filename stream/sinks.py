@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s3pot.types import OcclusionMask
-from stream.encode import CONTAINERS, Effect, VideoSink, check_path, naming
+from stream.encode import CONTAINERS, VideoSink, check_path, naming
 from stream.errors import SinkError, SinkPathError
 from stream.frame import FrameResult
 from trackers.faces import TrackedFace
@@ -26,7 +26,7 @@ from trackers.faces import TrackedFace
 COVERED = 0.5
 """Probability from which a pixel counts as covered in masks written to disk."""
 
-__all__ = ["CONTAINERS", "Effect", "JsonSink", "MaskSink", "Sink", "VideoSink"]
+__all__ = ["CONTAINERS", "JsonSink", "MaskSink", "Sink", "VideoSink"]
 
 
 class Sink(Protocol):

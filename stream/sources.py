@@ -15,17 +15,14 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import av
-from av.stream import Disposition
 
 from stream.clock import Clock
-from stream.errors import NotAFileError, NotAVideoError, NoVideoError, SourceError
-from stream.errors import SourceNotFoundError as NotFound
+from stream.demux import check_file, duration_seconds, early, open_container, video_stream
+from stream.errors import NotAVideoError
 from stream.frame import Frame
 from stream.picture import Colour, Orientation, colour_of, orientation_of, to_rgb
-from stream.truncation import missing_bytes
 
 NO_COLOUR = Colour(matrix=2, primaries=2, transfer=2, full_range=False, range_tag=0)
-_LOCAL_ONLY = {"protocol_whitelist": "file"}  # a playlist named .mp4 must not reach the network
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +95,13 @@ class FileSource:
         self._path, self._name = Path(path), str(path)
         self.damage: str | None = None
         self.notes: list[str] = []
-        self._missing_bytes = _check_file(self._path)
-        self._container = _open_container(self._path)
+        self._missing_bytes = check_file(self._path)
+        self._container = open_container(self._path)
         try:
-            self._stream = _video_stream(self._container, self._name)
+            self._stream = video_stream(self._container, self._name, self._missing_bytes)
             self._clock = Clock(self._stream)
             self._decoded = 0
-            self._pictures = self._decode()
+            self._pictures = self._whole()
             self._head = list(islice(self._pictures, 2))
             self._orientation, self.info = self._describe()
         except BaseException:
@@ -125,7 +122,7 @@ class FileSource:
         if orientation.swap:
             height, width = width, height
         rate = stream.average_rate or stream.guessed_rate
-        seconds = _duration_seconds(self._container, stream)
+        seconds = duration_seconds(self._container, stream)
         frames = stream.frames or (round(seconds * rate) if seconds and rate else None)
         return orientation, SourceInfo(
             name=self._name, height=height, width=width, time_base=self._clock.time_base,
@@ -162,23 +159,33 @@ class FileSource:
         if picture.is_corrupt:
             self._damaged(f"damaged picture: frame {index}")
 
+    def _whole(self) -> Iterator[av.VideoFrame]:
+        """All pictures, without a last one that the end of the file cut through."""
+        held = None
+        for picture in self._decode():
+            if held is not None:
+                self._decoded += 1
+                yield held
+            held = picture
+        if held is not None and not held.is_corrupt:
+            self._decoded += 1
+            yield held
+        if self._missing_bytes:
+            self._damaged(f"truncated {self._place()}: {early(self._missing_bytes)}")
+        elif held is not None and held.is_corrupt:
+            self._damaged(f"truncated {self._place()}: the last picture is damaged")
+
     def _decode(self) -> Iterator[av.VideoFrame]:
         """All pictures; a packet that cannot be decoded is reported and the next one is tried."""
         for packet in chain(self._packets(), [None]):  # None makes the decoder give up its last
             try:
-                for picture in self._stream.decode(packet):
-                    self._decoded += 1
-                    yield picture
+                yield from self._stream.decode(packet)
             except av.FFmpegError as error:
-                self._damaged(f"undecodable data after frame {self._last()}: {error.strerror}")
-        if self._missing_bytes:
-            self._damaged(
-                f"truncated after frame {self._last()}: "
-                f"the file ends {self._missing_bytes} bytes early"
-            )
+                self._damaged(f"undecodable data {self._place()}: {error.strerror}")
 
-    def _last(self) -> int:
-        return self._decoded - 1
+    def _place(self) -> str:
+        """Where in the video the decoder is."""
+        return f"after frame {self._decoded - 1}" if self._decoded else "before the first frame"
 
     def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
         """The stream's packets, without the last one if the file stops inside it."""
@@ -192,7 +199,7 @@ class FileSource:
                     yield held
                 held = packet
         except av.FFmpegError as error:
-            self._damaged(f"unreadable after frame {self._last()}: {error.strerror}")
+            self._damaged(f"unreadable {self._place()}: {error.strerror}")
         if held is not None and not self._is_cut(held):
             yield held
         named = len(self._stream.index_entries)
@@ -225,56 +232,6 @@ class FileSource:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _check_file(path: Path) -> int | None:
-    """Refuse what is no readable file; return the bytes known to be missing at its end."""
-    if not path.exists():
-        raise NotFound(f"{path}: no such file")
-    if not path.is_file():
-        kind = "a directory" if path.is_dir() else "not a regular file"
-        raise NotAFileError(f"{path}: is {kind}, not a video file")
-    if path.stat().st_size == 0:
-        raise NotAVideoError(f"{path}: the file is empty (0 bytes)")
-    try:
-        return missing_bytes(path)
-    except PermissionError as error:
-        raise SourceError(f"{path}: may not be read ({error.strerror})") from error
-
-
-def _open_container(path: Path) -> av.container.InputContainer:
-    try:
-        # "surrogateescape": titles in an unknown encoding are no reason to refuse a video
-        container = av.open(str(path), options=dict(_LOCAL_ONLY), metadata_errors="surrogateescape")
-    except av.FFmpegError as error:
-        cut = missing_bytes(path)
-        hint = f"; the file ends {cut} bytes early" if cut else ""
-        raise NotAVideoError(f"{path}: cannot be read as video ({error.strerror}){hint}") from error
-    if container.format.name == "tty":  # FFmpeg would play any text as ANSI art
-        container.close()
-        raise NotAVideoError(f"{path}: is text, not video")
-    return container
-
-
-def _video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
-    """The main picture stream, ready to decode on all threads."""
-    stream = container.streams.best("video")
-    if not isinstance(stream, av.VideoStream) or stream.disposition & Disposition.attached_pic:
-        found = ", ".join(sorted({kind.type for kind in container.streams})) or "nothing"
-        cover = " (a cover picture only)" if stream is not None else ""
-        raise NoVideoError(f"{name}: has no video stream{cover}; it holds: {found}")
-    if stream.codec_context is None:
-        raise NotAVideoError(f"{name}: no decoder for its video stream")
-    stream.thread_type = "AUTO"
-    return stream
-
-
-def _duration_seconds(
-    container: av.container.InputContainer, stream: av.VideoStream
-) -> float | None:
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return None if container.duration is None else container.duration / av.time_base
 
 
 SOURCES: dict[str, Callable[[str], Source]] = {"file": FileSource}

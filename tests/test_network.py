@@ -41,4 +41,6 @@ def test_folding_the_norms_changes_nothing() -> None:
         before = net(*inputs).logits
         fold_norms(net)
         torch.testing.assert_close(net(*inputs).logits, before, rtol=1e-3, atol=1e-3)
-    assert not any(isinstance(m, torch.nn.BatchNorm2d) and "contrast" in n for n, m in net.named_modules())
+    assert not any(
+        isinstance(m, torch.nn.BatchNorm2d) and "contrast" in n for n, m in net.named_modules()
+    )

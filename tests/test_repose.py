@@ -28,7 +28,9 @@ def test_the_same_pose_gives_each_pixel_its_own_place() -> None:
     np.testing.assert_allclose(facing[on], 1, atol=1e-3)
 
 
-@pytest.mark.parametrize(("dx", "dy", "scale"), [(5.0, -3.0, 1.0), (0.0, 0.0, 0.8), (2.5, 1.5, 0.9)])
+@pytest.mark.parametrize(
+    ("dx", "dy", "scale"), [(5.0, -3.0, 1.0), (0.0, 0.0, 0.8), (2.5, 1.5, 0.9)]
+)
 def test_a_moved_mesh_takes_its_pixels_along(dx: float, dy: float, scale: float) -> None:
     center = (SIZE - 1) / 2
     target = ((POINTS - center) * scale + center + [dx, dy]).astype(np.float32)

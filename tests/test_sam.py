@@ -39,7 +39,9 @@ def test_a_batch_equals_sam_one_by_one() -> None:
         batch = ours(tokens, all_points, all_labels, mask)
         for i in range(3):
             sparse, dense = sam.prompt_encoder(
-                points=(points[i : i + 1], labels[i : i + 1]), boxes=boxes[i : i + 1], masks=mask[i : i + 1]
+                points=(points[i : i + 1], labels[i : i + 1]),
+                boxes=boxes[i : i + 1],
+                masks=mask[i : i + 1],
             )
             expected, _ = sam.mask_decoder(
                 tokens[i : i + 1], sam.prompt_encoder.get_dense_pe(), sparse, dense, False
@@ -73,11 +75,18 @@ def test_a_point_in_the_crop_is_the_same_point_in_sams_input() -> None:
     sam = VitSam(toy_sam(), FaceSam(), 128)
     seen = []
     sam.decoder.embed = lambda points, labels: seen.append(points) or torch.zeros(1, 1, 32)  # type: ignore
-    sam.eval().decode(torch.zeros(1, 32, 4, 4), torch.tensor([[[63.5, 127.5]]]), torch.ones(1, 1).long(), torch.zeros(1, 1, 16, 16))
+    sam.eval().decode(
+        torch.zeros(1, 32, 4, 4),
+        torch.tensor([[[63.5, 127.5]]]),
+        torch.ones(1, 1).long(),
+        torch.zeros(1, 1, 16, 16),
+    )
     torch.testing.assert_close(seen[0], torch.tensor([[[31.5, 63.5]]]))
 
 
-def test_an_official_checkpoint_loads_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_official_checkpoint_loads_by_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     registry = segment_anything("build_sam").sam_model_registry
     monkeypatch.setitem(registry, "vit_b", toy_sam)
     path = tmp_path / "sam.pth"
@@ -89,7 +98,9 @@ def test_an_official_checkpoint_loads_by_path(tmp_path: Path, monkeypatch: pytes
     assert sam.decoder.mask_decoder.iou_token.weight[0, 0] == 7
 
 
-def test_a_checkpoint_of_another_variant_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_of_another_variant_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     registry = segment_anything("build_sam").sam_model_registry
     monkeypatch.setitem(registry, "vit_l", toy_sam)
     path = tmp_path / "other.pth"

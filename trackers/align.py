@@ -50,7 +50,7 @@ def pose_degrees(landmarks: NDArray[np.float32], trust: NDArray[np.float32]) -> 
     weights = trust.astype(np.float64) + 1e-3
     _, r, _ = fit_similarity(template, landmarks.astype(np.float64), weights)
     yaw = -np.arcsin(np.clip(-r[2, 0], -1, 1))
-    pitch = -np.arctan2(r[2, 1], r[2, 2])
+    pitch = np.arctan2(r[2, 1], r[2, 2])
     roll = np.arctan2(r[1, 0], r[0, 0])
     return tuple(float(np.degrees(a)) for a in (yaw, pitch, roll))
 

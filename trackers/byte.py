@@ -35,6 +35,9 @@ SAME_IOU = 0.6
 DETECT_EVERY_COASTING = 2
 """Frames between detections while a face is hidden: it may come back elsewhere."""
 
+WAKE_IOU = 0.35
+"""A hidden face is not back while the mesh puts it so far into a seen one: that one hides it."""
+
 WAKE_SCORE = 0.9
 """Least belief of the mesh that a hidden face is back: on hands and cups it may say 0.8."""
 
@@ -172,7 +175,8 @@ class ByteTracker:
             # A mesh that slipped onto the face in front: it fits that one's prediction better.
             stolen = nearest[k] != k and looks[nearest[k]][1] >= self._mesh_score
             least = self._mesh_score if track.state is TrackState.SEEN else WAKE_SCORE
-            if score >= least and not stolen and track.agrees(landmarks):
+            free = track.state is TrackState.SEEN or self._is_free(landmarks, track, WAKE_IOU)
+            if score >= least and free and not stolen and track.agrees(landmarks):
                 track.observe(landmarks, score)
             else:
                 track.coast(score)
@@ -224,14 +228,14 @@ class ByteTracker:
         if track.state is TrackState.COASTING:
             landmarks, score = self._settle(image, roi_from_detection(detection))
             sure = score >= WAKE_SCORE or (score >= self._mesh_score and track.agrees(landmarks))
-            if sure and self._is_free(landmarks, track):
+            if sure and self._is_free(landmarks, track, WAKE_IOU):
                 track.observe(landmarks, score)
             elif detection.score >= self._high_score:
                 track.hold(detection)
 
     def _begin(self, landmarks: NDArray[np.float32], score: float) -> None:
         """A new track where there is none yet; it coasts where the mesh finds no face."""
-        if not self._is_free(landmarks, None):
+        if not self._is_free(landmarks, None, SAME_IOU):
             return
         if score < WAKE_SCORE and any(_overlap(landmarks, t.landmarks) > 0.1 for t in self._tracks):
             return  # more likely the rest of a hidden face than a face before it
@@ -250,10 +254,12 @@ class ByteTracker:
             return landmarks, score
         return self._mesh(image, roi_from_landmarks(landmarks))
 
-    def _is_free(self, landmarks: NDArray[np.float32], track: Track | None) -> bool:
-        """Whether no other track sees its face there."""
+    def _is_free(
+        self, landmarks: NDArray[np.float32], track: Track | None, most_iou: float
+    ) -> bool:
+        """Whether no track but ``track`` sees its face there."""
         others = (t for t in self._tracks if t is not track and t.state is TrackState.SEEN)
-        return all(_overlap(landmarks, other.landmarks) <= SAME_IOU for other in others)
+        return all(_overlap(landmarks, other.landmarks) <= most_iou for other in others)
 
     def _end(self, height: int, width: int) -> None:
         """Drop tracks hidden too long, gone from the picture, or doubled (the younger goes)."""

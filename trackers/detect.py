@@ -46,7 +46,8 @@ class MediaPipeDetector:
     write to the process's standard error is dropped.
 
     Args:
-        min_score: 0-1, least score of a face.
+        min_score: 0-1, least score of a face.  MediaPipe 0.10.21 itself reports none below 0.5,
+            whatever it is told.
         small_faces: look at overlapping square tiles too, where the frame is larger than a tile.
         max_faces: the best so many are returned, at least 1.
 
@@ -61,7 +62,7 @@ class MediaPipeDetector:
             raise ValueError(f"min_score must be from 0 to 1, got {min_score}")
         if max_faces < 1:
             raise ValueError(f"max_faces must be at least 1, got {max_faces}")
-        self._small_faces, self._max_faces = small_faces, max_faces
+        self._min_score, self._small_faces, self._max_faces = min_score, small_faces, max_faces
         with _quiet_stderr():
             from mediapipe.python.solutions.face_detection import FaceDetection as Model  # noqa: PLC0415
 
@@ -110,7 +111,7 @@ class MediaPipeDetector:
             landmarks = np.array(points, np.float32) * size + corner
             box_px = np.concatenate([low + corner, high + corner])
             faces.append(FaceDetection(box_px, landmarks, float(min(found.score[0], 1.0))))
-        return faces
+        return [face for face in faces if face.score >= self._min_score]
 
 
 def tiles(height: int, width: int) -> list[tuple[int, int, int]]:

@@ -19,6 +19,13 @@ FORGET = 0.05
 """Least share of a new look in the memory; an open mouth is remembered open after some 20 frames."""
 
 
+FULL_STEP = 0.02
+"""Of the face's size: a step so long from the prediction is taken whole; jitter is a tenth of it."""
+
+SEEN_SHARE, HIDDEN_SHARE = 0.35, 0.1
+"""Share taken of the smallest step of a seen landmark, and of any step of a hidden one."""
+
+
 def size_px(landmarks: NDArray[np.float32]) -> float:
     """The face's size: longer side of the box around the landmarks, at least 1 px."""
     return max(float(np.ptp(landmarks[:, :2], axis=0).max()), 1.0)
@@ -116,22 +123,24 @@ class RememberedShape:
 
 
 def steady(
-    predicted: NDArray[np.float32], observed: NDArray[np.float32], least: float = 0.35
+    predicted: NDArray[np.float32], observed: NDArray[np.float32], trust: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Landmarks without jitter: small steps away from the prediction are taken in part.
 
     As in the one-euro filter (Casiez et al. 2012) the share grows with the step, so that nothing
     lags; here the step is measured from where flow carried the landmark, so that a fast but
-    well-followed head is steadied too.
+    well-followed head is steadied too.  Hidden landmarks follow slowly whatever the step: under an
+    occluder the mesh is off by some percent of the face always to the same side, flow is not.
 
     Args:
         predicted: (468, 3) float32 px.
         observed: (468, 3) float32 px.
-        least: 0-1, the share taken of the smallest step.
+        trust: (468,) float32 0-1.
 
     Returns:
         (468, 3) float32 px.
     """
     step = observed - predicted
-    length = np.linalg.norm(step[:, :2], axis=1, keepdims=True) / (0.02 * size_px(observed))
-    return np.asarray(predicted + np.clip(length, least, 1) * step, np.float32)
+    length = np.linalg.norm(step[:, :2], axis=1) / (FULL_STEP * size_px(observed))
+    share = HIDDEN_SHARE + trust * (np.clip(length, SEEN_SHARE, 1) - HIDDEN_SHARE)
+    return np.asarray(predicted + share[:, None] * step, np.float32)

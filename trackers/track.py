@@ -101,7 +101,7 @@ class Track:
         self.shape.learn(landmarks, trust)
         placed = self.shape.complete(landmarks, trust)
         followed = self.state is TrackState.SEEN and self.motion.support > 0
-        self.landmarks = steady(self.landmarks, placed) if followed else placed
+        self.landmarks = steady(self.landmarks, placed, trust) if followed else placed
         self.state, self.score, self.coasted = TrackState.SEEN, score, 0
         self.kalman.update(self.box_px)
 

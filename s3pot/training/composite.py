@@ -80,7 +80,9 @@ def recolour(occluder: Rgba, tone: NDArray[np.float32]) -> Rgba:
     return np.dstack([rgb, occluder[..., 3]])
 
 
-def _placement(kind: str, occluder: Rgba, points: NDArray[np.float32], rng: Generator) -> NDArray[np.float64]:
+def _placement(
+    kind: str, occluder: Rgba, points: NDArray[np.float32], rng: Generator
+) -> NDArray[np.float64]:
     """(2, 3) affine, occluder px -> crop px."""
     height, width = occluder.shape[:2]
     face = float(np.ptp(points[:, 1]))
@@ -91,20 +93,29 @@ def _placement(kind: str, occluder: Rgba, points: NDArray[np.float32], rng: Gene
         middle = (points[164] + points[17]) / 2 if kind == "mask" else points[168]
         scale = float(np.linalg.norm(b - a)) / width * rng.uniform(0.95, 1.15)
         angle = float(np.arctan2(b[1] - a[1], b[0] - a[0])) + rng.normal(0, 0.05)
-        target, anchor = middle[:2] + rng.normal(0, 3, 2), np.array([width / 2, height * (y if kind == "mask" else 0.5)])
+        target, anchor = (
+            middle[:2] + rng.normal(0, 3, 2),
+            np.array([width / 2, height * (y if kind == "mask" else 0.5)]),
+        )
     else:
         target = points[rng.integers(len(points)), :2] + rng.normal(0, 12, 2)
         hand = kind in ("hand", "drawn_hand")
         span = rng.uniform(0.45, 1.25) if hand else rng.uniform(0.25, 1.2)
         scale = face * span / (min(width, 1.6 * height) if hand else max(height, width))
         if hand:  # the arm comes from below or the sides, seldom from above
-            angle = rng.choice([np.pi / 2, np.pi / 2, 0.0, np.pi, -np.pi / 2], p=[0.35, 0.2, 0.2, 0.2, 0.05])
+            angle = rng.choice(
+                [np.pi / 2, np.pi / 2, 0.0, np.pi, -np.pi / 2], p=[0.35, 0.2, 0.2, 0.2, 0.05]
+            )
             angle += rng.normal(0, 0.5)
         else:
             angle = rng.normal(0, 0.6) if rng.random() < 0.6 else rng.uniform(-np.pi, np.pi)
-        anchor = np.array([rng.uniform(0, 0.45 if hand else 1) * width, rng.uniform(0.15, 0.85) * height])
+        anchor = np.array(
+            [rng.uniform(0, 0.45 if hand else 1) * width, rng.uniform(0.15, 0.85) * height]
+        )
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-    matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag([1.0, -1.0 if flip and kind != "mask" else 1.0])
+    matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag(
+        [1.0, -1.0 if flip and kind != "mask" else 1.0]
+    )
     return np.column_stack([matrix, target - matrix @ anchor])
 
 
@@ -112,7 +123,9 @@ def _motion_blur(layer: NDArray[np.float32], rng: Generator) -> NDArray[np.float
     length, angle = int(rng.integers(3, 22)), rng.uniform(0, np.pi)
     kernel = np.zeros((length | 1, length | 1), np.float32)
     middle, reach = (length | 1) // 2, np.array([np.cos(angle), np.sin(angle)]) * length / 2
-    cv2.line(kernel, (middle - reach).astype(int).tolist(), (middle + reach).astype(int).tolist(), 1.0)
+    cv2.line(
+        kernel, (middle - reach).astype(int).tolist(), (middle + reach).astype(int).tolist(), 1.0
+    )
     return cv2.filter2D(layer, -1, kernel / kernel.sum())
 
 
@@ -130,6 +143,8 @@ def put_in_front(
         change = np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.04, 3))
         occluder = recolour(occluder, np.clip(tone * change, 0.03, 1).astype(np.float32))
     layer = occluder.copy()
+    if rng.random() < 0.5:
+        layer[..., 3] = cv2.erode(layer[..., 3], np.ones((3, 3), np.uint8))
     layer[..., :3] = relight(layer[..., :3], rng.uniform(0, 0.8), rng) * layer[..., 3:]
     matrix = _placement(kind, occluder, photo.landmarks, rng)
     layer = cv2.warpAffine(layer, matrix, (size, size), flags=cv2.INTER_AREA)
@@ -140,7 +155,9 @@ def put_in_front(
     alpha = layer[..., 3]
     if rng.random() < 0.6:
         shift = np.float32([[1, 0, rng.normal(0, 6)], [0, 1, rng.normal(3, 6)]])
-        shade = cv2.GaussianBlur(cv2.warpAffine(alpha, shift, (size, size)), (0, 0), rng.uniform(2, 12))
+        shade = cv2.GaussianBlur(
+            cv2.warpAffine(alpha, shift, (size, size)), (0, 0), rng.uniform(2, 12)
+        )
         image = image * (1 - rng.uniform(0.1, 0.6) * shade)[..., None]
     return image * (1 - alpha[..., None]) + layer[..., :3], alpha
 

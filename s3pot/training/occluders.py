@@ -72,8 +72,11 @@ def _read(path: Path, arm: bool) -> Rgba:
     scale = 256 / max(image.shape[:2])
     if scale < 1:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    if arm:  # the cut edge of the wrist must not lie on the face: the arm goes on
+    if arm:
+        # The cut edge of the wrist must not lie on the face: the arm goes on,
         image = cv2.copyMakeBorder(image, 0, 0, 0, image.shape[1], cv2.BORDER_REPLICATE)
+        # and the dark fringe that keying leaves must not give a hand away
+        image[..., 3] = cv2.erode(image[..., 3], np.ones((3, 3), np.uint8), iterations=2)
     rgba = cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA).astype(np.float32) / 255
     rows, columns = np.nonzero(rgba[..., 3] > 0.02)
     return rgba[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
@@ -139,7 +142,9 @@ def draw_hand(rng: Generator) -> Rgba:
     """Palm, fingers and forearm as capsules, entering from the right; skin comes from the face."""
     alpha = np.zeros((200, 400), np.uint8)
     palm = np.array([150.0, 100.0])
-    cv2.ellipse(alpha, (150, 100), (int(rng.uniform(34, 48)), int(rng.uniform(34, 50))), 0, 0, 360, 255, -1)
+    cv2.ellipse(
+        alpha, (150, 100), (int(rng.uniform(34, 48)), int(rng.uniform(34, 50))), 0, 0, 360, 255, -1
+    )
     cv2.line(alpha, (150, 100), (420, int(rng.uniform(70, 130))), 255, int(rng.uniform(44, 70)))
     spread, curl = rng.uniform(0.02, 0.32), rng.uniform(0.35, 1.0)
     for finger in range(4):
@@ -147,10 +152,19 @@ def draw_hand(rng: Generator) -> Rgba:
         base = palm + [-24, (finger - 1.5) * -20]
         length = (92 - 9 * abs(finger - 1.3)) * curl * rng.uniform(0.85, 1.1)
         tip = base + [np.cos(angle) * length, -np.sin(angle) * length]
-        cv2.line(alpha, base.astype(int).tolist(), tip.astype(int).tolist(), 255, int(rng.uniform(14, 21)), cv2.LINE_AA)
+        cv2.line(
+            alpha,
+            base.astype(int).tolist(),
+            tip.astype(int).tolist(),
+            255,
+            int(rng.uniform(14, 21)),
+            cv2.LINE_AA,
+        )
     if rng.random() < 0.7:
         tip = palm + [rng.uniform(-60, 10), rng.uniform(60, 85)]
-        cv2.line(alpha, (155, 120), tip.astype(int).tolist(), 255, int(rng.uniform(17, 24)), cv2.LINE_AA)
+        cv2.line(
+            alpha, (155, 120), tip.astype(int).tolist(), 255, int(rng.uniform(17, 24)), cv2.LINE_AA
+        )
     if rng.random() < 0.5:
         alpha = np.ascontiguousarray(alpha[::-1])
     skin = np.full((200, 400, 3), (0.78, 0.58, 0.48), np.float32)

@@ -78,7 +78,9 @@ def to_tensors(samples: list[Sample]) -> dict[str, Tensor]:
 class _Composites(IterableDataset[dict[str, Tensor]]):
     """Batches without end, each worker with its own stream of random numbers."""
 
-    def __init__(self, faces: Faces, occluders: Occluders, size: int, batch: int, seed: int) -> None:
+    def __init__(
+        self, faces: Faces, occluders: Occluders, size: int, batch: int, seed: int
+    ) -> None:
         self._faces, self._occluders = faces, occluders
         self._size, self._batch, self._seed = size, batch, seed
 

@@ -41,7 +41,11 @@ def decoded(sam: FaceSam, evidence: Evidence, logits: Tensor, region: Tensor) ->
 
 
 def train_head(
-    source: CompositeSource, encoder: Path, run: Path, schedule: Schedule, say: Callable[[str], None]
+    source: CompositeSource,
+    encoder: Path,
+    run: Path,
+    schedule: Schedule,
+    say: Callable[[str], None],
 ) -> Path:
     """Train the decoder of a trained encoder.
 
@@ -98,5 +102,3 @@ def compare(net: nn.Module, batches: list[Batch]) -> Figures:
         for name, weight in names.items()
         for key, value in validate(share(weight), batches).items()
     }
-
-

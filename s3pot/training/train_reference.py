@@ -27,7 +27,9 @@ def guess_hidden(target: Tensor) -> Tensor:
     draw = torch.rand(batch, 1, 1, 1)
     hidden = torch.where(draw < 0.45, wide, torch.where(draw < 0.65, thin, target))
     missed = (resize(torch.randn(batch, 1, 4, 4), side) > 0.9) & (torch.rand(batch, 1, 1, 1) < 0.5)
-    invented = (resize(torch.randn(batch, 1, 5, 5), side) > 1.2) & (torch.rand(batch, 1, 1, 1) < 0.5)
+    invented = (resize(torch.randn(batch, 1, 5, 5), side) > 1.2) & (
+        torch.rand(batch, 1, 1, 1) < 0.5
+    )
     return torch.where(invented, 1.0, hidden * ~missed)
 
 

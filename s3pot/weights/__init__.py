@@ -98,7 +98,8 @@ def export(name: str, tensors: dict[str, Tensor], folder: Path | str = "") -> Pa
     path, table_path = place / f"{name}.safetensors", place / "weights.json"
     table = json.loads(table_path.read_text(encoding="utf-8")) if table_path.is_file() else {}
     halves = {
-        k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in sorted(tensors.items())
+        k: (v.half() if v.is_floating_point() else v).contiguous()
+        for k, v in sorted(tensors.items())
     }
     save_file(halves, path)
     count = sum(v.numel() for v in halves.values())

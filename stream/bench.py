@@ -1,0 +1,104 @@
+"""``s3pot bench``: frames a second and memory, end to end, on the demo's clip made long."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from configs.settings import Settings
+from stream.clip import ClipFrame, clip
+from stream.demo import write_clip
+from stream.frame import FrameResult
+from stream.job import Job
+
+FPS = Fraction(25)
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Attributes:
+    frames: run.
+    seconds: from the first decoded frame to the closed file, without loading the models.
+    loading_seconds: of models and files.
+    cpu_seconds: of all threads, while running.
+    memory_mb: resident set at each tenth of the run.
+    peak_mb: of the whole process.
+    """
+
+    frames: int
+    seconds: float
+    loading_seconds: float
+    cpu_seconds: float
+    memory_mb: list[float]
+    peak_mb: float
+
+    def lines(self) -> list[str]:
+        """What to print."""
+        rate, cpu = self.frames / self.seconds, self.cpu_seconds / self.frames
+        marks = " ".join(f"{mb:.0f}" for mb in self.memory_mb)
+        return [
+            f"end to end       {rate:.1f} frames a second ({self.frames} frames, 640x360, one face)",
+            f"processor        {1000 * cpu:.0f} ms a frame, all threads together",
+            f"loading          {self.loading_seconds:.1f} s",
+            f"memory           {marks} MB at each tenth of the run, {self.peak_mb:.0f} MB at most",
+        ]
+
+
+def there_and_back(frames: list[ClipFrame]) -> Iterator[ClipFrame]:
+    """The frames forward, backward, forward ... without end and without a jump."""
+    return chain.from_iterable(cycle([frames, frames[-2:0:-1]]))
+
+
+def bench(
+    settings: Settings, frames: int, on_result: Callable[[FrameResult], None] | None = None
+) -> Speed:
+    """Run a clip of so many frames from file to file.
+
+    Args:
+        settings: of the run.
+        frames: at least 10.
+        on_result: called with each result.
+
+    Raises:
+        ValueError: too few frames, or a setting is wrong.
+    """
+    if frames < 10:
+        raise ValueError(f"a benchmark needs at least 10 frames, got {frames}")
+    memory: list[float] = []
+    with TemporaryDirectory(prefix="s3pot-bench-") as folder:
+        path = Path(folder) / "clip.mp4"
+        write_clip(path, islice(there_and_back(list(clip(fps=FPS))), frames), FPS)
+        began = time.monotonic()
+
+        def watch(result: FrameResult) -> None:
+            if (result.frame.index + 1) % max(1, frames // 10) == 0:
+                memory.append(resident_mb())
+            if on_result is not None:
+                on_result(result)
+
+        with Job(str(path), Path(folder) / "out.mp4", settings) as job:
+            loading = time.monotonic() - began
+            cpu = time.process_time()
+            report = job.run(watch)
+            cpu = time.process_time() - cpu
+    return Speed(report.frames, report.seconds, loading, cpu, memory, peak_mb())
+
+
+def resident_mb() -> float:
+    """Memory that the process holds now; its peak where the system does not tell."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return peak_mb()
+    line = next(x for x in status.read_text().splitlines() if x.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+def peak_mb() -> float:
+    """Most memory that the process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

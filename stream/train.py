@@ -1,0 +1,103 @@
+"""``s3pot train``: from photographs and cut-outs to the weights that ship."""
+
+# ruff: noqa: PLC0415  a command pays for its own imports only
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Train the embedded networks: prepare, encoder, head, reference, export.",
+)
+
+Faces = Annotated[Path, typer.Option(help="Folder written by `s3pot train prepare`.")]
+Occluders = Annotated[Path, typer.Option(help="Folder of RGBA cut-outs: hands/, objects/, ...")]
+Run = Annotated[Path, typer.Option(help="Folder of checkpoint and log; resumed from if it exists.")]
+Steps = Annotated[int, typer.Option(help="Steps in all.")]
+Cooldown = Annotated[int, typer.Option(help="Steps at the end with a falling rate.")]
+Seed = Annotated[int, typer.Option(help="Of weights and samples.")]
+
+
+@app.command()
+def prepare(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Folders of photographs.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("runs/faces"),
+) -> None:
+    """Find, align and landmark the faces to train on."""
+    from rich.progress import Progress
+
+    from stream.prepare import prepare as write
+
+    with Progress() as bar:
+        task = bar.add_task("photographs", total=None)
+        count = write(folders, out, lambda _: bar.advance(task))
+    typer.echo(f"{out}: {count} faces")
+
+
+@app.command()
+def encoder(
+    faces: Faces, occluders: Occluders, run: Run = Path("runs/encoder"),
+    steps: Steps = 6000, cooldown: Cooldown = 1500, seed: Seed = 1,
+) -> None:  # fmt: skip
+    """Train the siamese network, FE's evidence."""
+    from s3pot.training.loop import Schedule
+    from s3pot.training.samples import CompositeSource
+    from s3pot.training.train_face import train_face
+    from trackers.mesh import mean_face
+
+    source = CompositeSource(faces, occluders, mean_face().triangles)
+    train_face(source, run, Schedule(steps=steps, cooldown=cooldown, seed=seed), typer.echo)
+
+
+@app.command()
+def head(
+    faces: Faces, occluders: Occluders,
+    encoder: Annotated[Path, typer.Option(help="Checkpoint of `encoder`.")] = Path("runs/encoder/last.pt"),
+    run: Run = Path("runs/head"), steps: Steps = 1500, cooldown: Cooldown = 500, seed: Seed = 1,
+) -> None:  # fmt: skip
+    """Train SAM's prompt encoder and mask decoder on the encoder's tokens."""
+    from s3pot.training.loop import Schedule
+    from s3pot.training.samples import CompositeSource
+    from s3pot.training.train_head import train_head
+    from trackers.mesh import mean_face
+
+    source = CompositeSource(faces, occluders, mean_face().triangles)
+    schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed, rate=1e-3, every=200)
+    train_head(source, encoder, run, schedule, typer.echo)
+
+
+@app.command()
+def reference(
+    faces: Faces, occluders: Occluders, run: Run = Path("runs/reference"),
+    steps: Steps = 1500, cooldown: Cooldown = 500, seed: Seed = 1,
+) -> None:  # fmt: skip
+    """Train the reference generator."""
+    from s3pot.training.loop import Schedule
+    from s3pot.training.samples import CompositeSource
+    from s3pot.training.train_reference import train_reference
+    from trackers.mesh import mean_face
+
+    source = CompositeSource(faces, occluders, mean_face().triangles)
+    schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed, rate=1e-3, every=200)
+    train_reference(source, run, schedule, typer.echo)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="last.pt of `head` or of `reference`.")],
+    name: Annotated[str, typer.Option(help='"face" or "reference".')],
+    folder: Annotated[Path, typer.Option(help="Folder of weights, see model.weights.")],
+) -> None:
+    """Write a checkpoint's averaged weights as half floats and enter their checksum."""
+    import torch
+
+    from s3pot import weights
+
+    path = weights.export(name, torch.load(checkpoint, weights_only=True)["mean"], folder)
+    typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {weights.digest(path)}")
