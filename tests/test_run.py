@@ -1,0 +1,188 @@
+"""The loop around the pipeline: everything once, in order; every way to end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+
+import pytest
+
+from stream.frame import Frame, FrameResult
+from stream.run import run
+from stream.sources import SourceInfo
+from tests.clips import finding, number_of, numbered, passing
+
+
+class Drawn:
+    """A source of numbered frames; can fail, or be damaged, on the way."""
+
+    def __init__(self, frames: int, fail_at: int | None = None, live: bool = False) -> None:
+        self.info = SourceInfo("drawn", 48, 64, live=live)
+        self.damage: str | None = None
+        self.notes = ["from the source"]
+        self.given = 0
+        self._frames, self._fail_at = frames, fail_at
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in range(self._frames):
+            if index == self._fail_at:
+                raise OSError("cable pulled")
+            self.given += 1
+            yield Frame(numbered(index % 256), index, Fraction(index, 30), "drawn")
+
+    def close(self) -> None:
+        pass
+
+
+class Kept:
+    """A sink that keeps numbers, and fails where told."""
+
+    def __init__(self, fail_at: int | None = None, fail_on_close: bool = False) -> None:
+        self.seen: list[int] = []
+        self.ended: list[str] = []
+        self.notes = ["from the sink"]
+        self._fail_at, self._fail_on_close = fail_at, fail_on_close
+
+    def write(self, result: FrameResult) -> None:
+        if result.frame.index == self._fail_at:
+            raise OSError("disk full")
+        self.seen.append(number_of(result.frame.image))
+
+    def close(self, *, cut: bool = False) -> None:
+        if self._fail_on_close:
+            raise OSError("cannot rename")
+        self.ended.append("cut" if cut else "closed")
+
+    def abort(self) -> None:
+        self.ended.append("aborted")
+
+
+def stopping_after(
+    count: int, error: BaseException
+) -> Callable[[Iterable[Frame]], Iterator[FrameResult]]:
+    def occlude(frames: Iterable[Frame]) -> Iterator[FrameResult]:
+        for frame in frames:
+            if frame.index == count:
+                raise error
+            yield FrameResult(frame, (), ())
+
+    return occlude
+
+
+def leftover_threads() -> list[str]:
+    return [
+        t.name for t in threading.enumerate() if t.name in ("prefetch", "sink") and t.is_alive()
+    ]
+
+
+def test_every_frame_reaches_every_sink_once_in_order():
+    sinks = [Kept(), Kept()]
+    told: list[int] = []
+    report = run(Drawn(200), passing, sinks, lambda result: told.append(result.frame.index))
+    assert sinks[0].seen == sinks[1].seen == told == list(range(200))
+    assert [sink.ended for sink in sinks] == [["closed"], ["closed"]]
+    assert report.frames == 200
+    assert not report.drops
+    assert report.seconds > 0
+    assert report.notes == ["from the source", "from the sink", "from the sink"]
+    assert not leftover_threads()
+
+
+def test_report_counts_faces_and_covered_frames():
+    report = run(Drawn(10), finding, [])
+    assert (report.frames, report.faces, report.covered_frames) == (10, 1, 5)
+
+
+def test_pipeline_runs_in_the_callers_thread():
+    names: set[str] = set()
+
+    def occlude(frames: Iterable[Frame]) -> Iterator[FrameResult]:
+        for frame in frames:
+            names.add(threading.current_thread().name)
+            yield FrameResult(frame, (), ())
+
+    run(Drawn(5), occlude, [])
+    assert names == {threading.current_thread().name}
+
+
+def test_damage_is_reported_not_raised():
+    source, sink = Drawn(7), Kept()
+    source.damage = "truncated after frame 6"
+    report = run(source, passing, [sink])
+    assert report.damage == "truncated after frame 6"
+    assert sink.ended == ["closed"]
+    assert sink.seen == list(range(7))
+
+
+def test_source_error_comes_after_the_frames_before_it():
+    sink, told = Kept(), []
+    with pytest.raises(OSError, match="cable pulled"):
+        run(Drawn(20, fail_at=9), passing, [sink], lambda r: told.append(r.frame.index))
+    assert told == list(range(9))
+    assert sink.ended == ["aborted"]
+    assert not leftover_threads()
+
+
+def test_pipeline_error_aborts_the_sinks_and_ends_the_reader():
+    source, sinks = Drawn(10**9), [Kept(), Kept()]
+    with pytest.raises(RuntimeError, match="model"):
+        run(source, stopping_after(5, RuntimeError("model broke")), sinks)
+    assert [sink.ended for sink in sinks] == [["aborted"], ["aborted"]]
+    assert source.given < 20
+    assert not leftover_threads()
+
+
+def test_sink_error_aborts_the_other_sinks(without_hang: Callable[[Callable[[], object]], None]):
+    good, bad = Kept(), Kept(fail_at=4)
+    with pytest.raises(OSError, match="disk full"):
+        without_hang(lambda: run(Drawn(10**9), passing, [good, bad]))
+    assert good.ended == ["aborted"]
+    assert bad.ended == ["aborted"]
+    assert not leftover_threads()
+
+
+def test_sink_that_cannot_close_aborts_those_after_it():
+    bad, later = Kept(fail_on_close=True), Kept()
+    with pytest.raises(OSError, match="cannot rename"):
+        run(Drawn(3), passing, [bad, later])
+    assert bad.ended == ["aborted"]
+    assert later.ended == ["aborted"]
+
+
+def test_interrupt_closes_with_the_frames_so_far():
+    sinks = [Kept(), Kept()]
+    with pytest.raises(KeyboardInterrupt):
+        run(Drawn(10**9), stopping_after(30, KeyboardInterrupt()), sinks)
+    assert [sink.ended for sink in sinks] == [["cut"], ["cut"]]
+    assert sinks[0].seen == sinks[1].seen == list(range(30))
+    assert not leftover_threads()
+
+
+def test_callback_error_aborts():
+    sink = Kept()
+
+    def fail(result: FrameResult) -> None:
+        raise LookupError("bar")
+
+    with pytest.raises(LookupError, match="bar"):
+        run(Drawn(5), passing, [sink], fail)
+    assert sink.ended == ["aborted"]
+
+
+def test_live_source_drops_the_oldest_and_counts():
+    sink = Kept()
+    gate = threading.Event()
+
+    class Burst(Drawn):
+        def __iter__(self) -> Iterator[Frame]:
+            yield from super().__iter__()
+            gate.set()
+
+    def late(frames: Iterable[Frame]) -> Iterator[FrameResult]:
+        gate.wait(10)
+        yield from passing(frames)
+
+    report = run(Burst(40, live=True), late, [sink])
+    assert sink.seen[-1] == 39
+    assert report.drops["queue full"] == 40 - report.frames > 0
