@@ -80,9 +80,10 @@ class ByteTracker:
                 "detect_every must be at least 1 and max_coast_frames at least 0, "
                 f"got {detect_every} and {max_coast_frames}"
             )
-        if not 0 <= low_score <= high_score <= birth_score <= 1 or not 0 <= mesh_score <= 1:
+        in_range = all(0 <= score <= 1 for score in (birth_score, mesh_score))
+        if not 0 <= low_score <= high_score <= 1 or not in_range:
             raise ValueError(
-                "scores must be from 0 to 1 and low_score <= high_score <= birth_score, got "
+                "scores must be from 0 to 1 and low_score at most high_score, got "
                 f"low {low_score}, high {high_score}, birth {birth_score}, mesh {mesh_score}"
             )
         self._detect_every, self._max_coast_frames = detect_every, max_coast_frames
