@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -161,8 +162,6 @@ def test_bad_pictures_are_refused(tracker, detector, bad):
 
 def test_importing_loads_no_model_library():
     code = "import sys, trackers; print('mediapipe' in sys.modules, 'torch' in sys.modules)"
-    import subprocess  # noqa: PLC0415
-
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
     assert importlib.import_module("trackers") is trackers
