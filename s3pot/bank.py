@@ -84,7 +84,7 @@ class ReferenceBank:
         return float(((atlas.count > 0) | atlas.invented)[self._area > 0].mean())
 
     def reference(self, identity: int, landmarks: Field) -> Reference:
-        """RF: the face without the occluder, in the pose of ``landmarks`` (N, 3), px of the crop."""
+        """RF: the face without the occluder, posed as ``landmarks`` (N, 3), px of the crop."""
         atlas = self._atlases.get(identity)
         if atlas is None:
             shape = (self._size, self._size)
@@ -101,7 +101,7 @@ class ReferenceBank:
 
     def observe(
         self, identity: int, image: Image, landmarks: Field, probability: Field,
-        visible: NDArray[np.bool_], age_frames: int,
+        visible: NDArray[np.bool_], *, age_frames: int,
     ) -> None:  # fmt: skip
         """Learn the clean pixels of one frame.
 

@@ -97,7 +97,8 @@ class FaceNet(nn.Module):
         """Contrast a raw face with its reference.
 
         Args:
-            raw, reference: (B, 3, S, S) float, RGB 0-1; the reference is 0 where unknown.
+            raw: (B, 3, S, S) float, RGB 0-1.
+            reference: the same, 0 where unknown.
             known: (B, 1, S, S) float 0-1, how far the reference is to be believed.
         """
         both = torch.cat([raw, reference]) * 4 - 2

@@ -39,7 +39,8 @@ def select_prompts(
     Args:
         logits: (B, 1, S, S) evidence, positive = occluder.
         region: (B, 1, S, S) 0 or 1, the amodal face.
-        positive, negative: points on the occluder and on the face.
+        positive: points on the occluder.
+        negative: points on the face.
         box: also the occluder's box.
         mask_scale: factor on the dense prompt.
         mask_side: L.

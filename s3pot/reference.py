@@ -21,20 +21,23 @@ class ReferenceGenerator(Protocol):
 
     def __call__(self, raw: Tensor, hidden: Tensor) -> Tensor:
         """(B, 3, S, S) RGB 0-1 and (B, 1, S, S) probability that something is in front ->
-        (B, 3, S, S) RGB 0-1, the whole face uncovered."""
+        (B, 3, S, S) RGB 0-1, the whole face uncovered.
+        """
         ...
 
 
 def small_unet() -> nn.Module:
-    """diffusers' UNet2DModel, small: masked RGB and the mask in, RGB out, in one step."""
-    from diffusers import UNet2DModel  # noqa: PLC0415 - a slow import that most commands do not need
+    """A small UNet2DModel of diffusers: masked RGB and the mask in, RGB out, in one step."""
+    from diffusers import UNet2DModel  # noqa: PLC0415 - slow; most commands do not need it
 
-    return UNet2DModel(
+    build: Any = UNet2DModel  # its constructor has no types
+    model: nn.Module = build(
         sample_size=GENERATOR_PX, in_channels=4, out_channels=3, layers_per_block=1,
         block_out_channels=(24, 48, 96, 128), norm_num_groups=8,
         down_block_types=("DownBlock2D",) * 4, up_block_types=("UpBlock2D",) * 4,
         add_attention=False,
     )  # fmt: skip
+    return model
 
 
 class UNetGenerator(nn.Module):

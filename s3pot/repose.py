@@ -7,14 +7,18 @@ falls.  Trials on real frames found this warp worth more than anything else in t
 
 from __future__ import annotations
 
+from typing import overload
+
 import cv2
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _rasterize(points, depth, source, triangles, size, maps, facing, nearest):  # type: ignore[no-untyped-def]
+@numba.njit(cache=True)
+def _rasterize(  # type: ignore[no-untyped-def]  # noqa: PLR0917  numba wants neither types nor keywords
+    points, depth, source, triangles, size, maps, facing, nearest
+):
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
@@ -72,6 +76,10 @@ def mesh_map(
     return maps, facing
 
 
+@overload
+def sample(image: NDArray[np.uint8], maps: NDArray[np.float32]) -> NDArray[np.uint8]: ...
+@overload
+def sample(image: NDArray[np.float32], maps: NDArray[np.float32]) -> NDArray[np.float32]: ...
 def sample(
     image: NDArray[np.uint8] | NDArray[np.float32], maps: NDArray[np.float32]
 ) -> NDArray[np.uint8] | NDArray[np.float32]:

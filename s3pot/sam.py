@@ -60,7 +60,8 @@ class Sam(Protocol):
 
     def decode(self, tokens: Tensor, points: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
         """SAM's decoder: (B, C, G, G) tokens, (B, N, 2) points in px of the crop, (B, N) labels as
-        in :class:`s3pot.types.Prompts`, (B, 1, L, L) mask prompt -> (B, 1, L, L) logits."""
+        in :class:`s3pot.types.Prompts`, (B, 1, L, L) mask prompt -> (B, 1, L, L) logits.
+        """
         ...
 
 
@@ -138,17 +139,20 @@ class FaceSam(nn.Module):
 
 class VitSam(nn.Module):
     """An official SAM: its ViT gives the tokens and its decoder the mask; the embedded network
-    still gives the evidence that becomes the prompts."""
+    still gives the evidence that becomes the prompts.
+    """
 
     mask_side = 256
+    mean: Tensor
+    std: Tensor
 
-    def __init__(self, sam: nn.Module, face: FaceSam, size_px: int) -> None:
+    def __init__(self, sam: Any, face: FaceSam, size_px: int) -> None:
         super().__init__()
-        self.image_encoder: Any = sam.image_encoder
-        self.decoder = PromptedDecoder(sam.prompt_encoder, sam.mask_decoder)  # type: ignore[arg-type]
+        self.image_encoder = sam.image_encoder
+        self.decoder = PromptedDecoder(sam.prompt_encoder, sam.mask_decoder)
         self.face = face
         self.size_px = size_px
-        self.input_px = int(self.image_encoder.img_size)
+        self.input_px = int(sam.image_encoder.img_size)
         self.mask_side = self.input_px // 4
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1) / 255)
         self.register_buffer("std", torch.tensor(PIXEL_STD).view(1, 3, 1, 1) / 255)

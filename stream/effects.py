@@ -182,7 +182,7 @@ def restore(settings: Settings) -> Effect:
         side = patch.mask.region.shape[::-1]
         # At the edge of what is known, warping would mix in the black beyond: step back one px.
         known = cv2.resize(cv2.erode(reference.known, np.ones((3, 3), np.uint8)), side)
-        shown = patch.mask.in_box(cv2.resize(reference.image, side), patch.box_px)  # type: ignore
+        shown = patch.mask.in_box(cv2.resize(reference.image, side), patch.box_px)
         trust = smoothstep(
             patch.mask.in_box(np.asarray(known, np.float32), patch.box_px),
             0, settings.reference.generated_trust,

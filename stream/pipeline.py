@@ -74,8 +74,9 @@ class Pipeline:
             mask = wrap(face, probability, reference)
             if mask.coverage < LEARN_BELOW_COVERAGE:
                 self.bank.observe(
-                    face.identity, face.image, face.landmarks, probability, face.inside, age
-                )
+                    face.identity, face.image, face.landmarks, probability, face.inside,
+                    age_frames=age,
+                )  # fmt: skip
             masks.append(mask)
         return masks
 

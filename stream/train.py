@@ -42,7 +42,7 @@ def prepare(
 
 @app.command()
 def encoder(
-    faces: Faces, occluders: Occluders, run: Run = Path("runs/encoder"),
+    *, faces: Faces, occluders: Occluders, run: Run = Path("runs/encoder"),
     steps: Steps = 6000, cooldown: Cooldown = 1500, seed: Seed = 1,
 ) -> None:  # fmt: skip
     """Train the siamese network, FE's evidence."""
@@ -57,7 +57,7 @@ def encoder(
 
 @app.command()
 def head(
-    faces: Faces, occluders: Occluders,
+    *, faces: Faces, occluders: Occluders,
     encoder: Annotated[Path, typer.Option(help="Checkpoint of `encoder`.")] = Path("runs/encoder/last.pt"),
     run: Run = Path("runs/head"), steps: Steps = 1500, cooldown: Cooldown = 500, seed: Seed = 1,
 ) -> None:  # fmt: skip
@@ -74,7 +74,7 @@ def head(
 
 @app.command()
 def reference(
-    faces: Faces, occluders: Occluders, run: Run = Path("runs/reference"),
+    *, faces: Faces, occluders: Occluders, run: Run = Path("runs/reference"),
     steps: Steps = 1500, cooldown: Cooldown = 500, seed: Seed = 1,
 ) -> None:  # fmt: skip
     """Train the reference generator."""

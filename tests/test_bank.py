@@ -36,7 +36,7 @@ def test_a_stranger_has_no_reference() -> None:
 def test_clean_pixels_come_back_in_their_place() -> None:
     memory = bank()
     for age in range(3, 8):
-        memory.observe(1, face(), POINTS, CLEAN, VISIBLE, age)
+        memory.observe(1, face(), POINTS, CLEAN, VISIBLE, age_frames=age)
     reference = memory.reference(1, POINTS)
     known = reference.known > 0
     assert memory.known_share(1) > 0.95
@@ -46,7 +46,7 @@ def test_clean_pixels_come_back_in_their_place() -> None:
 def test_they_follow_the_pose() -> None:
     memory = bank()
     for age in range(3, 8):
-        memory.observe(1, face(), POINTS, CLEAN, VISIBLE, age)
+        memory.observe(1, face(), POINTS, CLEAN, VISIBLE, age_frames=age)
     moved = (POINTS + [6, -4]).astype(np.float32)
     shown = memory.reference(1, moved)
     expected = np.roll(face(), (-4, 6), (0, 1))
@@ -61,7 +61,7 @@ def test_a_suspected_occluder_is_never_learned() -> None:
     covered[40:60, 40:60] = (255, 0, 0)
     probability[40:60, 40:60] = 0.3  # only suspected
     for age in range(3, 200):
-        memory.observe(1, covered, POINTS, probability, VISIBLE, age)
+        memory.observe(1, covered, POINTS, probability, VISIBLE, age_frames=age)
     reference = memory.reference(1, POINTS)
     assert not (reference.image[..., 1] == 0)[reference.known > 0].any()
     assert reference.known[45:55, 45:55].max() == 0
@@ -71,24 +71,24 @@ def test_a_suspected_occluder_is_never_learned() -> None:
 def test_what_was_known_stays_while_it_is_covered() -> None:
     memory = bank()
     for age in range(3, 8):
-        memory.observe(1, face(), POINTS, CLEAN, VISIBLE, age)
+        memory.observe(1, face(), POINTS, CLEAN, VISIBLE, age_frames=age)
     covered, probability = face(), CLEAN.copy()
     covered[40:60, 40:60], probability[40:60, 40:60] = 0, 1
     for age in range(8, 100):
-        memory.observe(1, covered, POINTS, probability, VISIBLE, age)
+        memory.observe(1, covered, POINTS, probability, VISIBLE, age_frames=age)
     assert np.abs(memory.reference(1, POINTS).image[50, 55].astype(int) - face()[50, 55]).max() < 3
 
 
 def test_a_young_face_teaches_nothing() -> None:
     memory = bank()
     for age in range(3):
-        memory.observe(1, face(), POINTS, CLEAN, VISIBLE, age)
+        memory.observe(1, face(), POINTS, CLEAN, VISIBLE, age_frames=age)
     assert memory.known_share(1) == 0
 
 
 def test_pixels_off_the_frame_teach_nothing() -> None:
     memory = bank()
-    memory.observe(1, face(), POINTS, CLEAN, np.zeros_like(VISIBLE), 9)
+    memory.observe(1, face(), POINTS, CLEAN, np.zeros_like(VISIBLE), age_frames=9)
     assert memory.known_share(1) == 0
 
 
@@ -97,7 +97,7 @@ def test_an_invented_pixel_is_trusted_less_and_gives_way_to_a_real_one() -> None
     memory.invent(1, face(10), POINTS)
     invented = memory.reference(1, POINTS)
     assert invented.known.max() == pytest.approx(0.4, abs=0.01)
-    memory.observe(1, face(), POINTS, CLEAN, VISIBLE, 9)
+    memory.observe(1, face(), POINTS, CLEAN, VISIBLE, age_frames=9)
     real = memory.reference(1, POINTS)
     assert real.known[50, 50] > 0.7
     assert abs(int(real.image[50, 60, 0]) - 120) < 3
@@ -105,7 +105,7 @@ def test_an_invented_pixel_is_trusted_less_and_gives_way_to_a_real_one() -> None
 
 def test_a_real_pixel_does_not_give_way_to_an_invented_one() -> None:
     memory = bank()
-    memory.observe(1, face(), POINTS, CLEAN, VISIBLE, 9)
+    memory.observe(1, face(), POINTS, CLEAN, VISIBLE, age_frames=9)
     memory.invent(1, face(10), POINTS)
     assert abs(int(memory.reference(1, POINTS).image[50, 60, 0]) - 120) < 3
 
@@ -113,15 +113,15 @@ def test_a_real_pixel_does_not_give_way_to_an_invented_one() -> None:
 def test_it_follows_the_light_slowly() -> None:
     memory = bank(rate=0.2)
     for age in range(3, 20):
-        memory.observe(1, face(100), POINTS, CLEAN, VISIBLE, age)
-    memory.observe(1, face(150), POINTS, CLEAN, VISIBLE, 20)
+        memory.observe(1, face(100), POINTS, CLEAN, VISIBLE, age_frames=age)
+    memory.observe(1, face(150), POINTS, CLEAN, VISIBLE, age_frames=20)
     assert 105 < memory.reference(1, POINTS).image[50, 60, 0] < 115
 
 
 def test_faces_are_kept_apart_and_memory_is_bounded() -> None:
     memory = bank(max_identities=2)
     for who in (1, 2, 3):
-        memory.observe(who, face(50 * who), POINTS, CLEAN, VISIBLE, 9)
+        memory.observe(who, face(50 * who), POINTS, CLEAN, VISIBLE, age_frames=9)
     assert memory.known_share(1) == 0
     assert memory.reference(2, POINTS).image[50, 60, 0] == 100
     assert memory.reference(3, POINTS).image[50, 60, 0] == 150

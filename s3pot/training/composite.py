@@ -59,7 +59,7 @@ def jitter(photo: FacePhoto, size: int, rng: Generator) -> FacePhoto:
     matrix = cv2.getRotationMatrix2D(((height - 1) / 2,) * 2, np.degrees(turn), scale)
     matrix[:, 2] += (size - height) / 2 + rng.normal(0, 4, 2)
     image = cv2.warpAffine(photo.image, matrix, (size, size))
-    landmarks = photo.landmarks * np.float32([1, 1, scale])
+    landmarks = photo.landmarks * np.array([1, 1, scale], np.float32)
     landmarks[:, :2] = photo.landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     return FacePhoto(image, landmarks.astype(np.float32))
 
@@ -80,43 +80,67 @@ def recolour(occluder: Rgba, tone: NDArray[np.float32]) -> Rgba:
     return np.dstack([rgb, occluder[..., 3]])
 
 
+class _Place(NamedTuple):
+    """``anchor`` of the occluder (px of it) comes to lie on ``target`` (px of the crop)."""
+
+    target: NDArray[np.float64]
+    anchor: NDArray[np.float64]
+    scale: float
+    angle_radians: float
+
+
 def _placement(
     kind: str, occluder: Rgba, points: NDArray[np.float32], rng: Generator
 ) -> NDArray[np.float64]:
     """(2, 3) affine, occluder px -> crop px."""
     height, width = occluder.shape[:2]
-    face = float(np.ptp(points[:, 1]))
     flip = rng.random() < 0.5
     if kind in ("mask", "sunglasses"):
-        left, right, y = (234, 454, 0.35) if kind == "mask" else (127, 356, 0.5)
-        a, b = points[left, :2], points[right, :2]
-        middle = (points[164] + points[17]) / 2 if kind == "mask" else points[168]
-        scale = float(np.linalg.norm(b - a)) / width * rng.uniform(0.95, 1.15)
-        angle = float(np.arctan2(b[1] - a[1], b[0] - a[0])) + rng.normal(0, 0.05)
-        target, anchor = (
-            middle[:2] + rng.normal(0, 3, 2),
-            np.array([width / 2, height * (y if kind == "mask" else 0.5)]),
-        )
+        place = _worn(kind == "mask", height, width, points, rng)
+    elif kind in ("hand", "drawn_hand"):
+        place = _reaching(height, width, points, rng)
     else:
-        target = points[rng.integers(len(points)), :2] + rng.normal(0, 12, 2)
-        hand = kind in ("hand", "drawn_hand")
-        span = rng.uniform(0.45, 1.25) if hand else rng.uniform(0.25, 1.2)
-        scale = face * span / (min(width, 1.6 * height) if hand else max(height, width))
-        if hand:  # the arm comes from below or the sides, seldom from above
-            angle = rng.choice(
-                [np.pi / 2, np.pi / 2, 0.0, np.pi, -np.pi / 2], p=[0.35, 0.2, 0.2, 0.2, 0.05]
-            )
-            angle += rng.normal(0, 0.5)
-        else:
-            angle = rng.normal(0, 0.6) if rng.random() < 0.6 else rng.uniform(-np.pi, np.pi)
-        anchor = np.array(
-            [rng.uniform(0, 0.45 if hand else 1) * width, rng.uniform(0.15, 0.85) * height]
-        )
-    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-    matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag(
-        [1.0, -1.0 if flip and kind != "mask" else 1.0]
-    )
-    return np.column_stack([matrix, target - matrix @ anchor])
+        place = _held(height, width, points, rng)
+    cos = place.scale * np.cos(place.angle_radians)
+    sin = place.scale * np.sin(place.angle_radians)
+    # A surgical mask has an up and a down.
+    mirror = np.diag([1.0, -1.0 if flip and kind != "mask" else 1.0])
+    matrix = np.array([[cos, -sin], [sin, cos]]) @ mirror
+    return np.column_stack([matrix, place.target - matrix @ place.anchor])
+
+
+def _worn(
+    mask: bool, height: int, width: int, points: NDArray[np.float32], rng: Generator
+) -> _Place:
+    """A surgical mask from cheek to cheek, or sunglasses from temple to temple."""
+    left, right = (points[234], points[454]) if mask else (points[127], points[356])
+    middle = (points[164] + points[17]) / 2 if mask else points[168]
+    across = (right - left)[:2]
+    scale = float(np.linalg.norm(across)) / width * rng.uniform(0.95, 1.15)
+    angle = float(np.arctan2(across[1], across[0])) + rng.normal(0, 0.05)
+    target = middle[:2] + rng.normal(0, 3, 2)
+    anchor = np.array([width / 2, height * (0.35 if mask else 0.5)])
+    return _Place(target, anchor, scale, angle)
+
+
+def _reaching(height: int, width: int, points: NDArray[np.float32], rng: Generator) -> _Place:
+    """A hand whose arm comes from below or the sides, seldom from above."""
+    target = points[rng.integers(len(points)), :2] + rng.normal(0, 12, 2)
+    scale = float(np.ptp(points[:, 1])) * rng.uniform(0.45, 1.25) / min(width, 1.6 * height)
+    below, right, left, above = np.pi / 2, 0.0, np.pi, -np.pi / 2
+    angle = rng.choice([below, below, right, left, above], p=[0.35, 0.2, 0.2, 0.2, 0.05])
+    angle += rng.normal(0, 0.5)
+    anchor = np.array([rng.uniform(0, 0.45) * width, rng.uniform(0.15, 0.85) * height])
+    return _Place(target, anchor, scale, float(angle))
+
+
+def _held(height: int, width: int, points: NDArray[np.float32], rng: Generator) -> _Place:
+    """Anything else, anywhere on the face, more often upright than not."""
+    target = points[rng.integers(len(points)), :2] + rng.normal(0, 12, 2)
+    scale = float(np.ptp(points[:, 1])) * rng.uniform(0.25, 1.2) / max(height, width)
+    angle = rng.normal(0, 0.6) if rng.random() < 0.6 else rng.uniform(-np.pi, np.pi)
+    anchor = np.array([rng.uniform(0, 1) * width, rng.uniform(0.15, 0.85) * height])
+    return _Place(target, anchor, scale, angle)
 
 
 def _motion_blur(layer: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
@@ -131,7 +155,7 @@ def _motion_blur(layer: NDArray[np.float32], rng: Generator) -> NDArray[np.float
 
 def put_in_front(
     image: NDArray[np.float32], kind: str, occluder: Rgba, photo: FacePhoto,
-    tone: NDArray[np.float32], rng: Generator,
+    *, tone: NDArray[np.float32], rng: Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
     """Composite one occluder with its light, shadow and blur.
 
@@ -154,7 +178,7 @@ def put_in_front(
         layer = cv2.GaussianBlur(layer, (0, 0), rng.uniform(0.3, 1.5))
     alpha = layer[..., 3]
     if rng.random() < 0.6:
-        shift = np.float32([[1, 0, rng.normal(0, 6)], [0, 1, rng.normal(3, 6)]])
+        shift = np.array([[1, 0, rng.normal(0, 6)], [0, 1, rng.normal(3, 6)]], np.float32)
         shade = cv2.GaussianBlur(
             cv2.warpAffine(alpha, shift, (size, size)), (0, 0), rng.uniform(2, 12)
         )
@@ -200,9 +224,9 @@ def compose(faces: Faces, occluders: Occluders, index: int, size: int, rng: Gene
         kind, occluder = occluders.pick(rng)
         if rng.random() < 0.4:
             tone = skin_colour(faces.photo(int(rng.integers(len(faces.images)))))
-        image, alpha = put_in_front(image, kind, occluder, photo, tone, rng)
-        target = 1 - (1 - target) * (1 - alpha)
-    reference, known = _reference(faces, index, photo, target, size, rng)
+        image, alpha = put_in_front(image, kind, occluder, photo, tone=tone, rng=rng)
+        target = np.asarray(1 - (1 - target) * (1 - alpha), np.float32)
+    reference, known = _reference(faces, index, photo, target, rng)
     detail = rng.uniform(0.35, 1) if rng.random() < 0.35 else 1.0
     hull = cv2.convexHull(photo.landmarks[:, :2].astype(np.float32)).astype(np.int32)
     region = cv2.fillConvexPoly(np.zeros((size, size), np.uint8), hull, 1).astype(bool)
@@ -215,8 +239,10 @@ def compose(faces: Faces, occluders: Occluders, index: int, size: int, rng: Gene
 
 
 def _reference(
-    faces: Faces, index: int, photo: FacePhoto, target: NDArray[np.float32], size: int, rng: Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
+    faces: Faces, index: int, photo: FacePhoto, target: NDArray[np.float32], rng: Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What is remembered of a face; ``photo`` is it as jittered, ``target`` what now hides it."""
+    size = photo.image.shape[0]
     if rng.random() < 0.2:
         return np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
     own, siblings = faces.photo(index), faces.siblings[index]
@@ -231,4 +257,6 @@ def _reference(
         seen = seen + slip * cv2.GaussianBlur(target, (0, 0), 4)[ys, xs, None]
     if rng.random() < 0.3:
         seen = open_mouth(seen, rng.normal(0, 4))
-    return simulate_reference(own, other, seen.astype(np.float32), faces.triangles, size, rng)
+    return simulate_reference(
+        own, other, seen.astype(np.float32), triangles=faces.triangles, size=size, rng=rng
+    )

@@ -53,6 +53,7 @@ def fit(
     batches: Callable[[int], Iterator[Batch]],
     loss_of: Callable[[nn.Module, Batch], Tensor],
     validate: Callable[[nn.Module], Figures],
+    *,
     run: Path,
     schedule: Schedule,
     say: Callable[[str], None],
@@ -90,18 +91,19 @@ def fit(
         if not math.isfinite(loss.item()):
             raise FloatingPointError(f"step {step}: the loss is {loss.item()}; {last} is as it was")
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         average(mean, net, step)
         losses.append(loss.item())
         if (step + 1) % schedule.every == 0 or step + 1 == schedule.steps:
             figures = {
-                "step": step + 1, "samples": (step + 1) * schedule.batch, "loss": float(np.mean(losses)),
-                "minutes": (time.monotonic() - began) / 60, **validate(mean),
+                "step": step + 1, "samples": (step + 1) * schedule.batch,
+                "loss": float(np.mean(losses)), "minutes": (time.monotonic() - began) / 60,
+                **validate(mean),
             }  # fmt: skip
             losses.clear()
-            _save(last, net, mean, optimizer, step + 1, schedule)
+            _save(last, net, mean, optimizer, step=step + 1, schedule=schedule)
             with (run / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(figures) + "\n")
             say(json.dumps(figures))
@@ -131,7 +133,7 @@ def _resume(last: Path, net: nn.Module, mean: nn.Module, optimizer: torch.optim.
 
 
 def _save(
-    path: Path, net: nn.Module, mean: nn.Module, optimizer: torch.optim.Optimizer, step: int,
+    path: Path, net: nn.Module, mean: nn.Module, optimizer: torch.optim.Optimizer, *, step: int,
     schedule: Schedule,
 ) -> None:  # fmt: skip
     partial = path.with_suffix(".partial")

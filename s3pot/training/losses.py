@@ -14,7 +14,9 @@ def evidence_loss(logits: Tensor, target: Tensor, region: Tensor) -> Tensor:
     """Edge-weighted cross-entropy plus soft dice, over the face's amodal region.
 
     Args:
-        logits, target, region: (B, 1, S, S); target is alpha 0-1, region 0 or 1.
+        logits: (B, 1, S, S), positive = occluder.
+        target: (B, 1, S, S) alpha 0-1.
+        region: (B, 1, S, S) 0 or 1.
 
     Returns:
         Scalar. Pixels off the face weigh OFF_FACE_WEIGHT: no mask leaves the face, but what comes

@@ -1,4 +1,4 @@
-"""References as the product will meet them: re-posed, relit, smeared, half unknown, generated, none.
+"""References as the product meets them: re-posed, relit, smeared, half unknown, generated, none.
 
 The trials found that what a network needs to see in training is the *real* mesh warp with real
 landmark error; nothing else closed the gap between composites and real hands as this did.
@@ -93,6 +93,7 @@ def simulate_reference(
     own: FacePhoto,
     other: FacePhoto,
     seen: NDArray[np.float32],
+    *,
     triangles: NDArray[np.int16],
     size: int,
     rng: Generator,
@@ -103,7 +104,9 @@ def simulate_reference(
         own: a photograph of the same person: the raw one itself or another.
         other: another person, whose mouth or eyes may stand for another expression.
         seen: (468, 3) landmarks of the raw crop as the tracker sees them, error included.
-        triangles, size: of the mesh, and of the crop in px.
+        triangles: (T, 3) of the mesh.
+        size: S, side of the crop in px.
+        rng: gives all randomness.
 
     Returns:
         (S, S, 3) float32 0-1 reference, (S, S) float32 0-1 known.
@@ -115,7 +118,8 @@ def simulate_reference(
         maps, facing = mesh_map(pose, landmarks, triangles, size)
         source, landmarks = sample(source, maps), pose
         back, _ = mesh_map(seen, pose, triangles, size)
-        doubt = sample(np.clip((facing - 0.15) / 0.3, 0, 1), back)
+        sure: NDArray[np.float32] = np.clip((facing - 0.15) / 0.3, 0, 1)
+        doubt = sample(sure, back)
     maps, facing = mesh_map(seen, landmarks, triangles, size)
     image = sample(source, maps).astype(np.float32) / 255
     known = np.clip((facing - 0.1) / 0.25, 0, 1) * doubt

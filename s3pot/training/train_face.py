@@ -49,7 +49,8 @@ def train_face(
 ) -> Path:
     """Train from scratch or resume; returns the checkpoint, see :func:`s3pot.training.loop.fit`."""
     torch.manual_seed(schedule.seed)
-    net = FaceNet().to(memory_format=torch.channels_last)
+    net = FaceNet()
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub omits it
     held_out = source.held_out(8)
 
     def figures(mean: nn.Module) -> Figures:
@@ -57,5 +58,5 @@ def train_face(
 
     return fit(
         net, lambda step: source.batches(schedule.batch, schedule.seed * 1000 + step),
-        batch_loss, figures, run, schedule, say,
+        batch_loss, figures, run=run, schedule=schedule, say=say,
     )  # fmt: skip

@@ -52,7 +52,9 @@ def train_head(
     Args:
         source: of composites.
         encoder: checkpoint of ``train_face``.
-        run, schedule, say: see :func:`s3pot.training.loop.fit`.
+        run: folder of checkpoint and log, see :func:`s3pot.training.loop.fit`.
+        schedule: how long and how fast.
+        say: takes each line of the log.
 
     Returns:
         The checkpoint; its ``mean`` is a whole :class:`~s3pot.sam.FaceSam`.
@@ -78,7 +80,7 @@ def train_head(
 
     return fit(
         sam, lambda step: source.batches(schedule.batch, schedule.seed * 2000 + step),
-        loss_of, figures, run, schedule, say,
+        loss_of, figures, run=run, schedule=schedule, say=say,
     )  # fmt: skip
 
 

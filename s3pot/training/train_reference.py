@@ -63,5 +63,5 @@ def train_reference(
 
     return fit(
         UNetGenerator(), lambda step: source.batches(schedule.batch, schedule.seed * 3000 + step),
-        painted_loss, figures, run, schedule, say,
+        painted_loss, figures, run=run, schedule=schedule, say=say,
     )  # fmt: skip
