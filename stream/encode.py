@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
@@ -14,9 +14,10 @@ from av.codec import Codec
 from av.codec.context import Flags
 
 from stream.effects import Effect
-from stream.errors import SinkError, SinkPathError
+from stream.errors import SinkPathError
 from stream.frame import FrameResult
 from stream.mux import StreamCopier
+from stream.outputs import check_path, naming, partial_of
 from stream.picture import from_rgb
 from stream.sources import SourceInfo
 
@@ -43,34 +44,6 @@ def codec_options(codec: str, crf: int, preset: str) -> dict[str, str]:
         return {"crf": str(crf + 8), "b": "0", "deadline": "realtime", "cpu-used": "6",
                 "row-mt": "1", "lag-in-frames": "0", "auto-alt-ref": "0"}  # fmt: skip
     return {"bf": "0"}
-
-
-def check_path(path: Path, source_path: Path | None) -> None:
-    """Refuse an output that would replace the input, or that has nowhere to go.
-
-    Raises:
-        SinkPathError: the output is the input, also through a link.
-        SinkError: the directory is missing or no directory.
-    """
-    if source_path is not None and path.exists() and path.samefile(source_path):
-        raise SinkPathError(f"{path}: is the input itself ({source_path}); give another name")
-    if path.is_dir():
-        raise SinkError(f"{path}: is a directory, not a file name")
-    if not path.parent.is_dir():
-        reason = "is not a directory" if path.parent.exists() else "does not exist"
-        raise SinkError(f"{path}: cannot be written, {path.parent} {reason}")
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Put the output's name into errors of the operating system and of FFmpeg."""
-    try:
-        yield
-    except (OSError, av.FFmpegError) as error:
-        if isinstance(error, SinkError):
-            raise
-        reason = error.strerror or error
-        raise SinkError(f"{path}: cannot be written ({reason})") from error
 
 
 class VideoSink:
@@ -107,38 +80,41 @@ class VideoSink:
         preset: str = "veryfast", options: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self._path, self._info, self._effect = Path(path), info, effect
-        if self._path.suffix.lower() not in CONTAINERS:
-            raise SinkPathError(
-                f"{path}: unknown kind of video {self._path.suffix!r}; known: {', '.join(CONTAINERS)}"
-            )
+        suffix = self._path.suffix.lower()
+        if suffix not in CONTAINERS:
+            known = ", ".join(CONTAINERS)
+            raise SinkPathError(f"{path}: unknown kind of video {suffix!r}; known: {known}")
         check_path(self._path, source_path)
-        container, usual = CONTAINERS[self._path.suffix.lower()]
-        self._partial = self._path.with_name(f".{self._path.name}.partial")
-        self._shift: Fraction | None = None
-        self._first: Fraction | None = None
+        self._container, usual = CONTAINERS[suffix]
+        self._partial = partial_of(self._path)
+        self._shift: Fraction | None = None  # unknown before the first frame
+        self._first = Fraction(0)
         self._copier: StreamCopier | None = None
         self.notes: list[str] = []
         with naming(self._path):
             self._partial.touch()
+        self._output = av.open(
+            str(self._partial), "w", format=self._container, metadata_errors="surrogateescape"
+        )
         try:
-            self._output = av.open(
-                str(self._partial), "w", format=container, metadata_errors="surrogateescape"
-            )
-            self._container = container
             codec = codec or usual
             merged = codec_options(codec, crf, preset) | dict(options or {})
             self._stream = self._add_pictures(codec, merged)
-            if source_path is not None:
-                self._copier = StreamCopier(source_path, self._output)
-            if container in ("mp4", "mov"):
-                # Where a track starts is told in this unit; the usual 1/1000 s would round it.
-                self._output.container_options["movie_timescale"] = str(self._common_timescale())
-            with naming(self._path):
-                self._output.start_encoding()
+            self._start(source_path)
         except BaseException:
             self.abort()
             raise
-        self._note_losses(container)
+        self._note_losses()
+
+    def _start(self, source_path: Path | None) -> None:
+        """Add what is copied, then write the header."""
+        if source_path is not None:
+            self._copier = StreamCopier(source_path, self._output)
+        if self._container in ("mp4", "mov"):
+            # Where a track starts is told in this unit; the usual 1/1000 s would round it.
+            self._output.container_options["movie_timescale"] = str(self._common_timescale())
+        with naming(self._path):
+            self._output.start_encoding()
 
     def _add_pictures(self, codec: str, options: dict[str, str]) -> av.VideoStream:
         info = self._info
@@ -166,16 +142,14 @@ class VideoSink:
         common = lcm(*(base.denominator for base in bases))
         return common if common < 2**31 else self._info.time_base.denominator
 
-    def _note_losses(self, container: str) -> None:
-        tick = self._stream.time_base
-        if self._info.sample_aspect_ratio not in (None, 1) and container == "webm":
-            self.notes.append(
-                f"webm cannot hold the pixels' shape {self._info.sample_aspect_ratio}: shown as square"
-            )
+    def _note_losses(self) -> None:
+        """Say what this container cannot hold."""
+        shape, tick = self._info.sample_aspect_ratio, self._stream.time_base
+        if shape not in (None, 1) and self._container == "webm":
+            self.notes.append(f"webm cannot hold the pixels' shape {shape}: shown as square")
         if tick is not None and (self._info.time_base / tick).denominator != 1:
-            self.notes.append(
-                f"{container} counts in steps of {tick} s: timestamps are rounded to it"
-            )
+            what = f"{self._container} counts in steps of {tick} s"
+            self.notes.append(f"{what}: timestamps are rounded to it")
 
     @property
     def refused(self) -> list[str]:
@@ -190,7 +164,7 @@ class VideoSink:
             raise ValueError(f"the effect gave {image.shape} {image.dtype}, not {wanted} uint8")
         picture = from_rgb(image, self._info.colour, str(self._stream.codec_context.pix_fmt))
         if self._shift is None:
-            self._shift = self._start(frame.time)
+            self._shift = self._shift_to_zero(frame.time)
             self._first = frame.time + self._shift
         picture.pts = round((frame.time + self._shift) / self._info.time_base)
         picture.time_base = self._info.time_base
@@ -201,7 +175,7 @@ class VideoSink:
             if self._copier:
                 self._copier.copy_until(frame.time, self._shift)
 
-    def _start(self, first: Fraction) -> Fraction:
+    def _shift_to_zero(self, first: Fraction) -> Fraction:
         """No container shows a frame before 0: a video that starts earlier is moved as a whole."""
         if first >= 0:
             return Fraction(0)
@@ -228,8 +202,8 @@ class VideoSink:
 
     def _check_start(self) -> None:
         """Say so if the muxer moved everything, as Matroska must for sound that starts before 0."""
-        if self._first is None:
-            return
+        if self._shift is None:
+            return  # no frame was written
         with av.open(str(self._partial)) as written:
             stream = written.streams.video[0]
             first = next(written.demux(stream))
@@ -237,16 +211,12 @@ class VideoSink:
             return
         moved = first.pts * first.time_base - self._first
         if abs(moved) > stream.time_base:
-            self.notes.append(
-                f"all timestamps were moved by {float(moved):g} s by {self._container}"
-            )
+            self.notes.append(f"{self._container} moved all timestamps by {float(moved):g} s")
 
     def abort(self) -> None:
         """Leave nothing behind. Safe at any time, also twice."""
         if self._copier:
             self._copier.close()
-        output = getattr(self, "_output", None)
-        if output is not None:
-            with suppress(OSError, av.FFmpegError):  # it is thrown away all the same
-                output.close()
+        with suppress(OSError, av.FFmpegError):  # it is thrown away all the same
+            self._output.close()
         self._partial.unlink(missing_ok=True)

@@ -126,6 +126,7 @@ class Prefetch(Generic[T]):
     def __init__(self, items: Iterable[T], depth: int = 4, policy: Policy = "wait") -> None:
         self._items = items
         self._channel: Channel[T] = Channel(depth, policy)
+        self._done = threading.Event()
         self._thread = threading.Thread(target=self._read, name="prefetch", daemon=True)
 
     def _read(self) -> None:
@@ -134,6 +135,7 @@ class Prefetch(Generic[T]):
                 if not self._channel.put(item):
                     break
         self._channel.finish(carried.error)
+        self._done.set()
 
     def __enter__(self) -> Channel[T]:
         self._thread.start()
@@ -146,14 +148,16 @@ class Prefetch(Generic[T]):
         trace: TracebackType | None,
     ) -> None:
         self._channel.stop()
-        self._thread.join(_STUCK_SECONDS)
+        self._done.wait(_STUCK_SECONDS)
 
 
 class SinkThread:
     """Runs a sink in a thread of its own; is itself a ``Sink``.
 
+    The sink is closed in its thread too, so that a Ctrl-C in the caller's cannot break it off.
+
     Args:
-        sink: written to in the thread, closed or aborted in the caller's.
+        sink: written to and closed in the thread.
         depth: results that may wait.
         policy: see ``Policy``.
     """
@@ -162,9 +166,10 @@ class SinkThread:
         self._sink = sink
         self._channel: Channel[FrameResult] = Channel(depth, policy)
         self._error: BaseException | None = None
-        self._ended = False
-        self._thread = threading.Thread(target=self._pump, name="sink", daemon=True)
-        self._thread.start()
+        self._closing = self._cut = self._ended = False
+        # Not Thread.join: before Python 3.13, one that Ctrl-C breaks off calls the thread dead.
+        self._done = threading.Event()
+        threading.Thread(target=self._pump, name="sink", daemon=True).start()
 
     @property
     def dropped(self) -> Counter[str]:
@@ -179,9 +184,12 @@ class SinkThread:
         with _Carried() as carried:
             for result in self._channel:
                 self._sink.write(result)
-        if carried.error is not None:
-            self._error = carried.error
-            self._channel.stop()
+            if self._closing:
+                self._sink.close(cut=self._cut)
+                self._ended = True
+        self._error = carried.error
+        self._channel.stop()
+        self._done.set()
 
     def write(self, result: FrameResult) -> None:
         """Queue a result.
@@ -191,27 +199,27 @@ class SinkThread:
             ValueError: the sink was closed or aborted.
         """
         if not self._channel.put(result):
+            self._done.wait()
             raise self._error or ValueError("write to a sink that was closed")
 
     def close(self, *, cut: bool = False) -> None:
-        """Write what is queued, then close the sink; if anything failed, abort it and raise."""
+        """Write what is queued, then close the sink; if anything failed, abort it and raise.
+
+        If it is interrupted, calling it again goes on waiting.
+        """
+        if not self._closing:
+            self._closing, self._cut = True, cut
         self._channel.finish()
-        self._thread.join()
-        self._channel.stop()
-        try:
-            if self._error is not None:
-                raise self._error
-            self._sink.close(cut=cut)
-        except BaseException:
+        self._done.wait()
+        if self._error is not None:
             self.abort()
-            raise
-        self._ended = True
+            raise self._error
 
     def abort(self) -> None:
         """Drop what is queued and abort the sink; nothing if it has already ended."""
-        if self._ended:
-            return
-        self._ended = True
+        self._closing = False
         self._channel.stop()
-        self._thread.join()
-        self._sink.abort()
+        self._done.wait()
+        if not self._ended:
+            self._ended = True
+            self._sink.abort()

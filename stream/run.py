@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from stream.frame import Frame, FrameResult
@@ -66,15 +67,16 @@ def run(
     threads = [SinkThread(sink) for sink in sinks]
     try:
         try:
-            for result in _results(source, occlude, report):
-                for thread in threads:
-                    thread.write(result)
-                if on_result is not None:
-                    on_result(result)
+            with closing(_results(source, occlude, report)) as results:
+                for result in results:
+                    for thread in threads:
+                        thread.write(result)
+                    if on_result is not None:
+                        on_result(result)
+            _close(threads)
         except KeyboardInterrupt:
             _close(threads, cut=True)
             raise
-        _close(threads)
     except BaseException:
         for thread in threads:
             thread.abort()  # those that are closed stay
@@ -91,7 +93,7 @@ def _results(
     source: Source,
     occlude: Callable[[Iterable[Frame]], Iterator[FrameResult]],
     report: RunReport,
-) -> Iterator[FrameResult]:
+) -> Generator[FrameResult, None, None]:
     """The pipeline's results, counted."""
     seen: set[int] = set()
     policy: Policy = "newest" if source.info.live else "wait"

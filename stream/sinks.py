@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s3pot.types import OcclusionMask
-from stream.encode import CONTAINERS, VideoSink, check_path, naming
+from stream.encode import CONTAINERS, VideoSink
 from stream.errors import SinkError, SinkPathError
 from stream.frame import FrameResult
+from stream.outputs import check_path, naming, partial_of
 from trackers.faces import TrackedFace
 
 COVERED = 0.5
@@ -75,7 +76,7 @@ class MaskSink:
             raise SinkPathError(f"{directory}: is a file; masks need a directory")
         if not self._directory.is_dir():
             check_path(self._directory, source_path)
-        self._partial = self._directory.with_name(f".{self._directory.name}.partial")
+        self._partial = partial_of(self._directory.resolve())  # "." has no name
         self._old_masks()
         with naming(self._directory):
             shutil.rmtree(self._partial, ignore_errors=True)
@@ -140,7 +141,7 @@ class JsonSink:
         self._path = Path(path)
         self.notes: list[str] = []
         check_path(self._path, source_path)
-        self._partial = self._path.with_name(f".{self._path.name}.partial")
+        self._partial = partial_of(self._path)
         with naming(self._path):
             self._file = self._partial.open("w", encoding="utf-8", newline="\n")
 

@@ -134,6 +134,8 @@ class FileSource:
 
     def __iter__(self) -> Iterator[Frame]:
         """Every frame once, in presentation order. Can be iterated once."""
+        if not self._head:
+            raise ValueError(f"{self._name}: was read already; open it again")
         size = self._head[0].height, self._head[0].width
         pictures, self._head = chain(self._head, self._pictures), []
         for index, picture in enumerate(pictures):

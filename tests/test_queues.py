@@ -169,7 +169,10 @@ def test_prefetch_consumers_error_ends_the_reader(without_hang: WithoutHang):
 
     with pytest.raises(KeyError, match="mine"):
         without_hang(fail)
-    assert not [t for t in threading.enumerate() if t.name == "prefetch" and t.is_alive()]
+    left = [thread for thread in threading.enumerate() if thread.name == "prefetch"]
+    for thread in left:
+        thread.join(10)
+    assert not [thread for thread in left if thread.is_alive()]
 
 
 def test_prefetch_newest_for_a_slow_consumer():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -71,6 +72,10 @@ def stopping_after(
 
 
 def leftover_threads() -> list[str]:
+    """Threads still running, given a moment to leave their last line."""
+    for thread in threading.enumerate():
+        if thread.name in ("prefetch", "sink"):
+            thread.join(10)
     return [
         t.name for t in threading.enumerate() if t.name in ("prefetch", "sink") and t.is_alive()
     ]
@@ -156,6 +161,51 @@ def test_interrupt_closes_with_the_frames_so_far():
         run(Drawn(10**9), stopping_after(30, KeyboardInterrupt()), sinks)
     assert [sink.ended for sink in sinks] == [["cut"], ["cut"]]
     assert sinks[0].seen == sinks[1].seen == list(range(30))
+    assert not leftover_threads()
+
+
+class Gated(Kept):
+    """A sink that stands still, in ``write`` or in ``close``, until its gate opens."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.gate, self.waiting, self._where = threading.Event(), threading.Event(), where
+
+    def _wait(self, where: str) -> None:
+        if where == self._where:
+            self.waiting.set()
+            assert self.gate.wait(20)
+
+    def write(self, result: FrameResult) -> None:
+        self._wait("write")
+        super().write(result)
+
+    def close(self, *, cut: bool = False) -> None:
+        self._wait("close")
+        super().close(cut=cut)
+
+
+@pytest.mark.parametrize(
+    ("where", "frames", "ended"), [("write", 10**9, "cut"), ("close", 9, "closed")]
+)
+def test_a_real_ctrl_c_while_the_caller_waits(where, frames, ended):
+    """The signal comes while the caller waits for a slow sink, or for it to close."""
+    sink, caught = Gated(where), threading.Event()
+
+    def press() -> None:
+        sink.waiting.wait(20)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        caught.wait(0.2)
+        sink.gate.set()
+
+    keyboard = threading.Thread(target=press)
+    keyboard.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(Drawn(frames), passing, [sink])
+    keyboard.join()
+    assert sink.ended == [ended]
+    assert sink.seen == [index % 256 for index in range(len(sink.seen))]
+    assert len(sink.seen) == frames if where == "close" else sink.seen
     assert not leftover_threads()
 
 

@@ -202,6 +202,20 @@ def test_new_masks_replace_old_ones_and_nothing_else(tmp_path: Path):
     assert left_in(directory) == [*(f"{i:06d}.png" for i in range(4)), "notes.txt"]
 
 
+def test_masks_into_the_working_directory_and_through_a_link(tmp_path: Path, monkeypatch):
+    inner, link = tmp_path / "inner", tmp_path / "link"
+    inner.mkdir()
+    link.symlink_to(inner)
+    monkeypatch.chdir(inner)
+    for directory, count in ((Path("."), 3), (link, 2)):
+        sink = MaskSink(directory)
+        for result in results(count):
+            sink.write(result)
+        sink.close()
+        assert left_in(inner) == [f"{i:06d}.png" for i in range(count)]
+    assert left_in(tmp_path) == ["inner", "link"]
+
+
 def test_someone_elses_pictures_are_not_touched(tmp_path: Path):
     cv2.imwrite(str(tmp_path / "000007.png"), numbered(7))
     with pytest.raises(SinkPathError, match=r"000007\.png.*no mask"):
