@@ -165,6 +165,28 @@ def test_truncated_in_the_middle_of_a_gop(tmp_path: Path, suffix, options, bf, s
     assert "bytes early" in report.damage or not missing_bytes(path)
 
 
+@pytest.mark.parametrize("share", [0.35, 0.55, 0.75, 0.95])
+def test_every_picture_that_is_whole_in_the_file_is_delivered(tmp_path: Path, share):
+    """A half packet must not cost the pictures before it, which the decoder's threads still hold."""
+    whole = write_clip(
+        tmp_path / "whole.mp4", range(FRAMES), draw=noisy, size=(120, 160), options=GOP | {"bf": "0"},
+        container_options=FAST,
+    )  # fmt: skip
+    path = cut(whole, share)
+    with av.open(str(whole)) as file:
+        ends = [packet.pos + packet.size for packet in file.demux(video=0) if packet.size]
+    with FileSource(path) as source:
+        numbers = [number_of(frame.image) for frame in source]
+    assert numbers == list(range(sum(end <= path.stat().st_size for end in ends)))
+
+
+def noisy(index: int, height: int, width: int):
+    image = numbered(index, height, width)
+    noise = np.random.default_rng(index).integers(0, 255, (height // 2, width, 3), np.uint8)
+    image[height // 2 :] = noise
+    return image
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi"])
 def test_a_whole_file_has_no_damage(tmp_path: Path, suffix):
     path = write_clip(tmp_path / f"whole{suffix}", range(FRAMES), draw=busy, options={"bf": "0"})

@@ -150,6 +150,14 @@ def test_streams_are_copied_with_their_times(tmp_path: Path, source, target, kin
     assert not [note for note in report.notes if "not copied" in note]
 
 
+def test_data_without_durations_is_copied_to_its_last_packet(tmp_path: Path):
+    path = write_clip(tmp_path / "v.ts", range(40), extras=[texts("klv", add="add_data_stream")])
+    through(path, tmp_path / "o.mov")
+    before, after = packets(path, "data"), packets(tmp_path / "o.mov", "data")
+    assert len(before) >= 10
+    assert [(time, data) for time, _, data in after] == [(time, data) for time, _, data in before]
+
+
 def test_sound_keeps_its_place_where_the_container_changes(tmp_path: Path):
     """Bytes are the same, times differ by the container's rounding; if it must move all, it says so."""
     path = write_clip(tmp_path / "v.mp4", range(40), extras=[tone()])
