@@ -40,12 +40,14 @@ def pick_device(name: str) -> torch.device:
     """The device for "auto", "cpu", "cuda" or "cuda:1".
 
     Raises:
-        ValueError: CUDA was asked for and is not there.
+        ValueError: the name is unknown, or no such device is here.
     """
+    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device {name!r} is not to be had here; allowed: 'auto', 'cpu'")
+        return torch.device("cuda" if cards else "cpu")
+    allowed = ["auto", "cpu", *(["cuda"] if cards else []), *(f"cuda:{i}" for i in range(cards))]
+    if name not in allowed:
+        raise ValueError(f"device {name!r} is not to be had here; allowed: {allowed}")
     return torch.device(name)
 
 
