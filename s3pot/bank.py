@@ -20,6 +20,15 @@ from s3pot.types import Reference
 Image = NDArray[np.uint8]
 Field = NDArray[np.float32]
 
+STALE_FRAMES = 1500
+"""A place not seen clean for so long is believed 0.4 less: the light may have changed."""
+
+INVENT_BELOW = 0.9
+"""A face of which a smaller share is known wants the rest from a generator ..."""
+
+INVENT_EVERY_FRAMES = 15
+"""... and is not asked about again sooner than this."""
+
 
 @dataclass(slots=True)
 class Atlas:
@@ -28,9 +37,10 @@ class Atlas:
     Attributes:
         image: (S, S, 3) float32 RGB 0-255.
         count: (S, S) float32, in how many frames the place was seen clean.
-        last: (S, S) int32, the frame in which it was last seen clean; -1 never.
+        last: (S, S) int32, the frame, as `frames` counts, in which it was last seen clean.
         invented: (S, S) bool, filled by the generator and not yet seen.
         frames: how many frames the identity has been asked about.
+        asked: the frame in which a generator was last asked to fill in; None never.
     """
 
     image: Field
@@ -38,6 +48,7 @@ class Atlas:
     last: NDArray[np.int32]
     invented: NDArray[np.bool_] = field(repr=False)
     frames: int = 0
+    asked: int | None = None
 
 
 class ReferenceBank:
@@ -83,6 +94,15 @@ class ReferenceBank:
             return 0.0
         return float(((atlas.count > 0) | atlas.invented)[self._area > 0].mean())
 
+    def wants_invention(self, identity: int) -> bool:
+        """Whether a generator should fill in; see INVENT_BELOW. Asking it is up to the caller."""
+        if self.known_share(identity) >= INVENT_BELOW:
+            return False
+        atlas = self._atlases.get(identity)
+        return (
+            atlas is None or atlas.asked is None or atlas.frames - atlas.asked >= INVENT_EVERY_FRAMES
+        )
+
     def reference(self, identity: int, landmarks: Field) -> Reference:
         """RF: the face without the occluder, posed as ``landmarks`` (N, 3), px of the crop."""
         atlas = self._atlases.get(identity)
@@ -90,9 +110,12 @@ class ReferenceBank:
             shape = (self._size, self._size)
             return Reference(np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.float32))
         maps, facing = mesh_map(landmarks, self._template, self._triangles, self._size)
-        trust = np.where(atlas.invented, self._generated_trust, 0.7 + 0.3 * atlas.count / 5)
+        atlas.frames += 1
+        stale = np.minimum((atlas.frames - atlas.last) / STALE_FRAMES, 1)
+        seen = np.minimum(0.7 + 0.3 * atlas.count / 5, 1) * (1 - 0.4 * stale)
+        trust = np.where(atlas.invented, self._generated_trust, seen)
         trust[(atlas.count == 0) & ~atlas.invented] = 0
-        known = sample(np.minimum(trust, 1).astype(np.float32), maps)
+        known = sample(trust.astype(np.float32), maps)
         # Between known and unknown the remap mixes a colour with nothing: leave that seam out.
         solid = sample((trust > 0).astype(np.float32), maps) > 0.99
         known = np.where(solid, known * np.clip((facing - 0.1) / 0.25, 0, 1), 0)
@@ -114,7 +137,6 @@ class ReferenceBank:
             age_frames: of the track.
         """
         atlas = self._atlas(identity)
-        atlas.frames += 1
         if age_frames < self._min_age:
             return
         suspect = (probability >= self._clean_below) | ~visible
@@ -130,11 +152,23 @@ class ReferenceBank:
         atlas.last[fresh] = atlas.frames
         atlas.invented &= ~fresh
 
-    def invent(self, identity: int, image: Image, landmarks: Field) -> None:
-        """Fill what was never seen clean from a generated face, (S, S, 3) uint8 RGB crop."""
+    def invent(self, identity: int, image: Image, landmarks: Field, hidden: Field) -> None:
+        """Fill what was never seen clean and is hidden now.
+
+        What looks uncovered stays unknown until it is learned: a copy of this very frame as its own
+        reference would hide whatever the first look missed.
+
+        Args:
+            identity: whose face.
+            image: (S, S, 3) uint8 RGB crop, generated.
+            landmarks: (N, 3) px of the crop.
+            hidden: (S, S) 0-1 probability that something covers the face.
+        """
         atlas = self._atlas(identity)
+        atlas.asked = atlas.frames
         maps, facing = mesh_map(self._template, landmarks, self._triangles, self._size)
-        empty = (atlas.count == 0) & (facing > 0)
+        suspect = cv2.dilate((hidden >= 0.5).astype(np.float32), self._kernel)
+        empty = (atlas.count == 0) & (facing > 0) & (sample(suspect, maps) > 0.5)
         atlas.image[empty] = sample(image, maps)[empty]
         atlas.invented |= empty
 

@@ -22,9 +22,6 @@ from trackers.mesh import mean_face
 
 Field = NDArray[np.float32]
 
-INVENT_BELOW = 0.9
-"""A face of which less is known gets the rest from the generator, at most every INVENT_EVERY."""
-INVENT_EVERY_FRAMES = 15
 LEARN_BELOW_COVERAGE = 0.6
 """Beyond this share of a face covered its landmarks are a guess: nothing is learned from it."""
 
@@ -43,7 +40,6 @@ class Pipeline:
     ) -> None:  # fmt: skip
         self.detector, self.tracker, self.model = detector, tracker, model
         self.bank, self.smoother, self.size = bank, smoother, size
-        self._invented: dict[int, int] = {}
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameResult]:
         """Find what covers each face, one result a frame, in order."""
@@ -63,7 +59,7 @@ class Pipeline:
         """RF, FE, PS, decode, smooth, and learn, for all faces of a frame together."""
         if not faces:
             return []
-        references = self.references(faces, ages_frames)
+        references = self.references(faces)
         evidence = self.model.enhance([face.image for face in faces], references)
         decoded = self.model.decode(evidence, [face.region for face in faces])
         masks = []
@@ -80,31 +76,22 @@ class Pipeline:
             masks.append(mask)
         return masks
 
-    def references(
-        self, faces: Sequence[AlignedFace], ages_frames: Sequence[int]
-    ) -> list[Reference]:
+    def references(self, faces: Sequence[AlignedFace]) -> list[Reference]:
         """RF: each face as remembered, what is missing invented first."""
-        for face, age in zip(faces, ages_frames, strict=True):
-            if self._wants_invention(face, age):
-                self._invented[face.identity] = age
+        for face in faces:
+            if self.model.generates and self.bank.wants_invention(face.identity):
                 remembered = self.bank.reference(face.identity, face.landmarks)
                 evidence = self.model.enhance([face.image], [remembered])
                 hidden = sigmoid(self.model.decode(evidence, [face.region])[0])
                 painted = self.model.generate([face.image], [hidden])[0]
-                self.bank.invent(face.identity, painted, face.landmarks)
+                self.bank.invent(face.identity, painted, face.landmarks, hidden)
         return [self.bank.reference(face.identity, face.landmarks) for face in faces]
-
-    def _wants_invention(self, face: AlignedFace, age_frames: int) -> bool:
-        if not self.model.generates or self.bank.known_share(face.identity) >= INVENT_BELOW:
-            return False
-        return age_frames - self._invented.get(face.identity, -(10**9)) >= INVENT_EVERY_FRAMES
 
     def reset(self) -> None:
         """Forget every face: another stream begins."""
         self.tracker.reset()
         self.bank.reset()
         self.smoother.reset()
-        self._invented.clear()
 
     def close(self) -> None:
         """Let the detector go."""

@@ -13,6 +13,7 @@ MEAN = mean_face()
 POINTS = MEAN.points_px(SIZE)
 VISIBLE = np.ones((SIZE, SIZE), bool)
 CLEAN = np.zeros((SIZE, SIZE), np.float32)
+HIDDEN = CLEAN + 1
 
 
 def bank(**changes: float) -> ReferenceBank:
@@ -94,7 +95,7 @@ def test_pixels_off_the_frame_teach_nothing() -> None:
 
 def test_an_invented_pixel_is_trusted_less_and_gives_way_to_a_real_one() -> None:
     memory = bank(generated_trust=0.4)
-    memory.invent(1, face(10), POINTS)
+    memory.invent(1, face(10), POINTS, HIDDEN)
     invented = memory.reference(1, POINTS)
     assert invented.known.max() == pytest.approx(0.4, abs=0.01)
     memory.observe(1, face(), POINTS, CLEAN, VISIBLE, age_frames=9)
@@ -106,7 +107,7 @@ def test_an_invented_pixel_is_trusted_less_and_gives_way_to_a_real_one() -> None
 def test_a_real_pixel_does_not_give_way_to_an_invented_one() -> None:
     memory = bank()
     memory.observe(1, face(), POINTS, CLEAN, VISIBLE, age_frames=9)
-    memory.invent(1, face(10), POINTS)
+    memory.invent(1, face(10), POINTS, HIDDEN)
     assert abs(int(memory.reference(1, POINTS).image[50, 60, 0]) - 120) < 3
 
 
@@ -129,3 +130,32 @@ def test_faces_are_kept_apart_and_memory_is_bounded() -> None:
     assert memory.known_share(3) == 0
     memory.reset()
     assert memory.known_share(2) == 0
+
+
+def test_it_asks_for_invention_once_and_again_after_a_while() -> None:
+    memory = bank()
+    assert memory.wants_invention(1)
+    memory.invent(1, face(10), POINTS, HIDDEN)
+    assert not memory.wants_invention(1)  # everything is known now
+    memory.observe(2, face(), POINTS, CLEAN, visible=VISIBLE, age_frames=0)
+    assert memory.wants_invention(2)
+
+
+def test_what_was_not_seen_for_long_is_believed_less() -> None:
+    memory = bank()
+    for age in range(3, 12):
+        memory.observe(1, face(), POINTS, CLEAN, visible=VISIBLE, age_frames=age)
+    fresh = memory.reference(1, POINTS).known[50, 60]
+    for _ in range(800):
+        stale = memory.reference(1, POINTS).known[50, 60]
+    assert fresh > 0.95
+    assert 0.7 < stale < 0.9
+
+
+def test_what_looks_uncovered_is_not_its_own_reference() -> None:
+    memory, hidden = bank(), CLEAN.copy()
+    hidden[60:70, 40:60] = 1
+    memory.invent(1, face(10), POINTS, hidden)
+    known = memory.reference(1, POINTS).known
+    assert known[65, 50] > 0
+    assert known[30, 50] == 0
