@@ -8,13 +8,13 @@ Exit status: 0 done, 1 an internal failure, 2 bad input, 130 stopped by Ctrl-C.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stream.refusal import BAD_INPUT, bad_input, say
 from stream.train import app as train
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ app = typer.Typer(
 
 app.add_typer(train, name="train")
 
-BAD_INPUT, STOPPED = 2, 130
+STOPPED = 130
 
 Config = Annotated[
     str | None, typer.Option(help="Named config (realtime, quality, privacy) or a TOML file.")
@@ -41,24 +41,6 @@ EffectName = Annotated[
     str | None,
     typer.Option(help="none, overlay, matte, cutout, blur, pixelate, solid, restore or sticker."),
 ]
-
-
-@contextmanager
-def bad_input(*kinds: type[Exception]) -> Iterator[None]:
-    """Tell errors of these kinds in one line and exit with 2. All others are ours: a traceback."""
-    try:
-        yield
-    except kinds as error:
-        text = str(error)
-        if isinstance(error, OSError) and error.filename and error.strerror:
-            text = f"{error.filename}: {error.strerror}"
-        say(" ".join(text.split()) or type(error).__name__)
-        raise typer.Exit(BAD_INPUT) from None
-
-
-def say(text: str) -> None:
-    """A line on stderr."""
-    typer.echo(f"s3pot: {text}", err=True)
 
 
 @app.command("run")

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from stream.refusal import bad_input
+
 app = typer.Typer(
     no_args_is_help=True,
     help="Train the embedded networks: prepare, encoder, head, reference, export.",
@@ -34,7 +36,7 @@ def prepare(
 
     from stream.prepare import prepare as write
 
-    with Progress() as bar:
+    with bad_input(ValueError, OSError), Progress() as bar:
         task = bar.add_task("photographs", total=None)
         count = write(folders, out, lambda _: bar.advance(task))
     typer.echo(f"{out}: {count} faces")
@@ -52,7 +54,9 @@ def encoder(
     from trackers.mesh import mean_face
 
     source = CompositeSource(faces, occluders, mean_face().triangles)
-    train_face(source, run, Schedule(steps=steps, cooldown=cooldown, seed=seed), typer.echo)
+    schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed)
+    with bad_input(ValueError, OSError):
+        train_face(source, run, schedule, typer.echo)
 
 
 @app.command()
@@ -69,7 +73,8 @@ def head(
 
     source = CompositeSource(faces, occluders, mean_face().triangles)
     schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed, rate=1e-3, every=200)
-    train_head(source, encoder, run, schedule, typer.echo)
+    with bad_input(ValueError, OSError):
+        train_head(source, encoder, run, schedule, typer.echo)
 
 
 @app.command()
@@ -85,7 +90,8 @@ def reference(
 
     source = CompositeSource(faces, occluders, mean_face().triangles)
     schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed, rate=1e-3, every=200)
-    train_reference(source, run, schedule, typer.echo)
+    with bad_input(ValueError, OSError):
+        train_reference(source, run, schedule, typer.echo)
 
 
 @app.command()
@@ -95,9 +101,9 @@ def export(
     folder: Annotated[Path, typer.Option(help="Folder of weights, see model.weights.")],
 ) -> None:
     """Write a checkpoint's averaged weights as half floats and enter their checksum."""
-    import torch
-
     from s3pot import weights
+    from s3pot.training.loop import mean_weights
 
-    path = weights.export(name, torch.load(checkpoint, weights_only=True)["mean"], folder)
+    with bad_input(ValueError, OSError):
+        path = weights.export(name, mean_weights(checkpoint), folder)
     typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {weights.digest(path)}")

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,7 +76,7 @@ def fit(
 
     Raises:
         FloatingPointError: the loss is no finite number; the last checkpoint stays as it was.
-        ValueError: the checkpoint is of another network.
+        ValueError: the checkpoint is of another network, or is none.
     """
     run.mkdir(parents=True, exist_ok=True)
     mean = deepcopy(net).eval()
@@ -121,13 +123,45 @@ def average(mean: nn.Module, net: nn.Module, step: int) -> None:
                 a.copy_(b)
 
 
-def _resume(last: Path, net: nn.Module, mean: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    state = torch.load(last, weights_only=True)
+def mean_weights(checkpoint: Path) -> dict[str, Tensor]:
+    """The averaged weights of a checkpoint.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no checkpoint of :func:`fit`.
+    """
+    mean: dict[str, Tensor] = _load(checkpoint)["mean"]
+    return mean
+
+
+def fill(net: nn.Module, tensors: dict[str, Tensor], checkpoint: Path) -> None:
+    """Give a network the tensors of a checkpoint.
+
+    Raises:
+        ValueError: the checkpoint is of another network.
+    """
     try:
-        net.load_state_dict(state["net"])
-        mean.load_state_dict(state["mean"])
+        net.load_state_dict(tensors)
     except RuntimeError as error:
-        raise ValueError(f"{last}: of another network: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{checkpoint}: of another network: {reason}") from None
+
+
+def _load(checkpoint: Path) -> dict[str, Any]:
+    try:
+        state = torch.load(checkpoint, weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{checkpoint}: no checkpoint of a training run: {reason}") from None
+    if not isinstance(state, dict) or not {"net", "mean", "optimizer", "step"} <= state.keys():
+        raise ValueError(f"{checkpoint}: no checkpoint of a training run")
+    return state
+
+
+def _resume(last: Path, net: nn.Module, mean: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    state = _load(last)
+    fill(net, state["net"], last)
+    fill(mean, state["mean"], last)
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"])
 

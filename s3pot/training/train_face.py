@@ -45,13 +45,22 @@ def validate(logits_of: Callable[[Batch], Tensor], batches: list[Batch]) -> Figu
 
 
 def train_face(
-    source: CompositeSource, run: Path, schedule: Schedule, say: Callable[[str], None]
-) -> Path:
-    """Train from scratch or resume; returns the checkpoint, see :func:`s3pot.training.loop.fit`."""
+    source: CompositeSource, run: Path, schedule: Schedule, say: Callable[[str], None], *,
+    held_out_batches: int = 8,
+) -> Path:  # fmt: skip
+    """Train from scratch or resume; returns the checkpoint, see :func:`s3pot.training.loop.fit`.
+
+    Args:
+        source: of composites.
+        run: folder of checkpoint and log.
+        schedule: how long and how fast.
+        say: takes each line of the log.
+        held_out_batches: of 32 samples, to validate on.
+    """
     torch.manual_seed(schedule.seed)
     net = FaceNet()
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub omits it
-    held_out = source.held_out(8)
+    held_out = source.held_out(held_out_batches)
 
     def figures(mean: nn.Module) -> Figures:
         return validate(lambda b: mean(b["raw"], b["reference"], b["known"]).logits, held_out)

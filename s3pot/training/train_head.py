@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from s3pot.network import Evidence
 from s3pot.prompts import select_prompts
 from s3pot.sam import FaceSam, resize
-from s3pot.training.loop import Batch, Figures, Schedule, fit
+from s3pot.training.loop import Batch, Figures, Schedule, fill, fit, mean_weights
 from s3pot.training.losses import evidence_loss
 from s3pot.training.samples import CompositeSource
 from s3pot.training.train_face import validate
@@ -46,6 +46,8 @@ def train_head(
     run: Path,
     schedule: Schedule,
     say: Callable[[str], None],
+    *,
+    held_out_batches: int = 8,
 ) -> Path:
     """Train the decoder of a trained encoder.
 
@@ -55,15 +57,16 @@ def train_head(
         run: folder of checkpoint and log, see :func:`s3pot.training.loop.fit`.
         schedule: how long and how fast.
         say: takes each line of the log.
+        held_out_batches: of 32 samples, to validate on.
 
     Returns:
         The checkpoint; its ``mean`` is a whole :class:`~s3pot.sam.FaceSam`.
     """
     torch.manual_seed(schedule.seed)
     sam = FaceSam()
-    sam.net.load_state_dict(torch.load(encoder, weights_only=True)["mean"])
+    fill(sam.net, mean_weights(encoder), encoder)
     sam.net.requires_grad_(False)
-    held_out = source.held_out(8)
+    held_out = source.held_out(held_out_batches)
 
     def loss_of(net: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(net, FaceSam)

@@ -49,11 +49,20 @@ def painted_loss(net: nn.Module, batch: Batch) -> Tensor:
 
 
 def train_reference(
-    source: CompositeSource, run: Path, schedule: Schedule, say: Callable[[str], None]
-) -> Path:
-    """Train from scratch or resume; returns the checkpoint, see :func:`s3pot.training.loop.fit`."""
+    source: CompositeSource, run: Path, schedule: Schedule, say: Callable[[str], None], *,
+    held_out_batches: int = 2,
+) -> Path:  # fmt: skip
+    """Train from scratch or resume; returns the checkpoint, see :func:`s3pot.training.loop.fit`.
+
+    Args:
+        source: of composites.
+        run: folder of checkpoint and log.
+        schedule: how long and how fast.
+        say: takes each line of the log.
+        held_out_batches: of 32 samples, to validate on.
+    """
     torch.manual_seed(schedule.seed)
-    held_out = source.held_out(2)
+    held_out = source.held_out(held_out_batches)
 
     @torch.inference_mode()
     def figures(mean: nn.Module) -> Figures:

@@ -1,0 +1,58 @@
+"""``s3pot bench``: it runs what it says and counts it; no figure of time is judged here."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+
+from configs import load_settings
+from stream.bench import Speed, bench, there_and_back
+from stream.frame import FrameResult
+
+TINY = load_settings("tiny", ["model.device=cpu"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def test_it_runs_the_frames_and_counts_them() -> None:
+    results: list[FrameResult] = []
+    speed = bench(TINY, 12, results.append)
+    assert [result.frame.index for result in results] == list(range(12))
+    assert all(result.frame.image.shape == (360, 640, 3) for result in results)
+    assert all(len(result.masks) == 1 for result in results)
+    assert speed.frames == 12
+    assert speed.seconds > 0
+    assert speed.cpu_seconds > 0
+    assert len(speed.memory_mb) == 12  # a twelfth here: a tenth of 12 is one frame
+    assert 50 < max(speed.memory_mb) <= speed.peak_mb + 1
+
+
+@pytest.mark.parametrize("frames", [9, 3, 0, -1])
+def test_too_few_frames_are_refused(frames: int) -> None:
+    with pytest.raises(ValueError, match=f"at least 10 frames, got {frames}"):
+        bench(TINY, frames)
+
+
+def test_there_and_back_without_a_jump() -> None:
+    frames: list[Any] = ["a", "b", "c", "d"]
+    assert "".join(islice(there_and_back(frames), 13)) == "abcdcbabcdcba"
+
+
+def test_the_lines_name_each_figure() -> None:
+    speed = Speed(100, 8.0, 2.5, 10.0, [100.0, 101.4], 140.2)
+    text = "\n".join(speed.lines())
+    for words in (
+        "12.5 frames a second",
+        "100 frames",
+        "100 ms a frame",
+        "2.5 s",
+        "100 101 MB",
+        "140 MB",
+    ):
+        assert words in text
