@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -187,11 +188,12 @@ def _vit(name: str) -> Callable[[FaceSam, Path, int], Sam]:
             raise FileNotFoundError(
                 f"{checkpoint}: no such checkpoint; model {name} needs SAM's file"
             )
-        sam = segment_anything("build_sam").sam_model_registry[name]()
         try:
-            sam.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
-        except (RuntimeError, EOFError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            tensors = torch.load(checkpoint, map_location="cpu", weights_only=True)
+            sam = segment_anything("build_sam").sam_model_registry[name]()
+            sam.load_state_dict(tensors)
+        except (RuntimeError, EOFError, ValueError, TypeError, pickle.UnpicklingError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise ValueError(f"{checkpoint}: no checkpoint of SAM {name}: {reason}") from None
         return VitSam(sam, face, size_px)
 

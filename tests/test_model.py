@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -130,6 +131,13 @@ def test_what_it_refuses(wrong: dict[str, object], words: list[str]) -> None:
 def test_a_missing_sam_checkpoint_is_named() -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
         S3POT(name="vit_b", checkpoint="nowhere.pth", device="cpu")
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint at all"])
+def test_a_file_that_is_no_sam_checkpoint(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "sam.pth").write_bytes(content)
+    with pytest.raises(ValueError, match=r"sam\.pth: no checkpoint of SAM vit_b: "):
+        S3POT(name="vit_b", checkpoint=str(tmp_path / "sam.pth"), device="cpu")
 
 
 def test_devices() -> None:

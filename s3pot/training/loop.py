@@ -151,7 +151,7 @@ def _load(checkpoint: Path) -> dict[str, Any]:
     try:
         state = torch.load(checkpoint, weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{checkpoint}: no checkpoint of a training run: {reason}") from None
     if not isinstance(state, dict) or not {"net", "mean", "optimizer", "step"} <= state.keys():
         raise ValueError(f"{checkpoint}: no checkpoint of a training run")
