@@ -231,7 +231,8 @@ def like_the_ball(pipeline: Pipeline) -> float:
     assert np.abs(seen - before).sum(1).mean() > 100  # the colour is one to be told from skin
     to_ball, to_face = np.abs(shown - seen).sum(1), np.abs(shown - before).sum(1)
     assert (mask.reference.known[behind] > 0).mean() > 0.8
-    return float((to_ball < to_face).mean())
+    # What a generator invents may be far from the face; it must be far from the ball too.
+    return float((to_ball < np.minimum(to_face, 60)).mean())
 
 
 def test_a_suspected_occluder_is_never_learned(pipeline: Pipeline) -> None:
