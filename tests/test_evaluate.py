@@ -303,7 +303,7 @@ def test_the_real_pipeline_on_a_composite(tmp_path: Path) -> None:
         per_clip=1,
         seed=8,  # a quick hand: 30 frames are enough for it
     )
-    assert row.iou > 0.3
+    assert row.iou > 0.2
     assert row.false_alarm < 0.05
     assert row.missed == 0
 
