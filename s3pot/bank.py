@@ -100,7 +100,9 @@ class ReferenceBank:
             return False
         atlas = self._atlases.get(identity)
         return (
-            atlas is None or atlas.asked is None or atlas.frames - atlas.asked >= INVENT_EVERY_FRAMES
+            atlas is None
+            or atlas.asked is None
+            or atlas.frames - atlas.asked >= INVENT_EVERY_FRAMES
         )
 
     def reference(self, identity: int, landmarks: Field) -> Reference:
