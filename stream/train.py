@@ -16,6 +16,9 @@ app = typer.Typer(
     help="Train the embedded networks: prepare, encoder, head, reference, export.",
 )
 
+BAD = (ValueError, OSError, FloatingPointError)
+"""What is told in one line; the last is a loss that is no number: the checkpoint before it stays."""
+
 Faces = Annotated[Path, typer.Option(help="Folder written by `s3pot train prepare`.")]
 Occluders = Annotated[Path, typer.Option(help="Folder of RGBA cut-outs: hands/, objects/, ...")]
 Run = Annotated[Path, typer.Option(help="Folder of checkpoint and log; resumed from if it exists.")]
@@ -36,7 +39,7 @@ def prepare(
 
     from stream.prepare import prepare as write
 
-    with bad_input(ValueError, OSError), Progress() as bar:
+    with bad_input(*BAD), Progress() as bar:
         task = bar.add_task("photographs", total=None)
         count = write(folders, out, lambda _: bar.advance(task))
     typer.echo(f"{out}: {count} faces")
@@ -55,7 +58,7 @@ def encoder(
 
     source = CompositeSource(faces, occluders, mean_face().triangles)
     schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed)
-    with bad_input(ValueError, OSError):
+    with bad_input(*BAD):
         train_face(source, run, schedule, typer.echo)
 
 
@@ -73,7 +76,7 @@ def head(
 
     source = CompositeSource(faces, occluders, mean_face().triangles)
     schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed, rate=1e-3, every=200)
-    with bad_input(ValueError, OSError):
+    with bad_input(*BAD):
         train_head(source, encoder, run, schedule, typer.echo)
 
 
@@ -90,7 +93,7 @@ def reference(
 
     source = CompositeSource(faces, occluders, mean_face().triangles)
     schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed, rate=1e-3, every=200)
-    with bad_input(ValueError, OSError):
+    with bad_input(*BAD):
         train_reference(source, run, schedule, typer.echo)
 
 
@@ -104,6 +107,6 @@ def export(
     from s3pot import weights
     from s3pot.training.loop import mean_weights
 
-    with bad_input(ValueError, OSError):
+    with bad_input(*BAD):
         path = weights.export(name, mean_weights(checkpoint), folder)
     typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {weights.digest(path)}")

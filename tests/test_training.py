@@ -229,6 +229,8 @@ def test_no_cutout_is_on_both_sides(source: CompositeSource) -> None:
 def test_occluders_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no cut-outs of \['hand', 'mask'\]"):
         load_occluders(tmp_path, {"hand": 1, "mask": 1}, held_out=False)
+    with pytest.raises(FileNotFoundError, match="no such folder of occluders"):
+        load_occluders(tmp_path / "typo", KINDS, held_out=False)
     drawn = load_occluders(tmp_path, KINDS, held_out=False)
     assert set(drawn.kinds) == {"drawn", "drawn_hand"}
     assert drawn.pick(np.random.default_rng(0))[1].shape[-1] == 4

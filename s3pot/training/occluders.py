@@ -53,8 +53,11 @@ def load_occluders(folder: Path, kinds: dict[str, float], held_out: bool) -> Occ
         held_out: the held-out files instead of the others.
 
     Raises:
-        FileNotFoundError: neither cut-outs nor drawn kinds are left to choose from.
+        FileNotFoundError: there is no such folder, or neither cut-outs nor drawn kinds are left to
+            choose from. (A folder without cut-outs is allowed: drawn occluders need none.)
     """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder of occluders")
     cutouts: dict[str, list[Rgba]] = {}
     for kind, places in FOLDERS.items():
         paths = sorted(path for place in places for path in (folder / place).glob("*.png"))
