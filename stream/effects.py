@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.settings import Settings, SettingsError, unknown
-from s3pot.types import OcclusionMask
+from s3pot.types import OcclusionMask, Reference
 from stream import sticker as stickers
 from stream.patch import Image, Patch, Weight, blend, border, look, shrink, smoothstep, soften
 
@@ -180,9 +180,10 @@ def restore(settings: Settings) -> Effect:
         if reference is None:
             return patch.picture
         side = patch.mask.region.shape[::-1]
+        image, known = bridged(reference)
         # At the edge of what is known, warping would mix in the black beyond: step back one px.
-        known = cv2.resize(cv2.erode(reference.known, np.ones((3, 3), np.uint8)), side)
-        shown = patch.mask.in_box(cv2.resize(reference.image, side), patch.box_px)
+        known = cv2.resize(cv2.erode(known, np.ones((3, 3), np.uint8)), side)
+        shown = patch.mask.in_box(cv2.resize(image, side), patch.box_px)
         trust = smoothstep(
             patch.mask.in_box(np.asarray(known, np.float32), patch.box_px),
             0, settings.reference.generated_trust,
@@ -190,6 +191,18 @@ def restore(settings: Settings) -> Effect:
         return blend(patch.picture, shown.astype(np.uint8), rimmed(patch) * patch.face * trust)
 
     return in_boxes(paint, settings.effect.feather)
+
+
+def bridged(reference: Reference) -> tuple[Image, Weight]:
+    """Image and ``known`` of a reference with its slits closed: between shut lips the mesh has no
+    area, so nothing is ever learned there, and a slit of the occluder would shine through.
+    """
+    reach = 2 * round(0.02 * len(reference.known)) + 1
+    closed = cv2.morphologyEx(reference.known, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
+    slits = (reference.known == 0) & (closed > 0)
+    if not slits.any():
+        return reference.image, reference.known
+    return cv2.inpaint(reference.image, slits.astype(np.uint8), 3, cv2.INPAINT_TELEA), closed
 
 
 def rimmed(patch: Patch) -> Weight:

@@ -110,6 +110,16 @@ def test_restore_shows_the_reference_only_where_hidden_and_known():
     assert result.min() >= 50  # no dark fringe at the edge of what is known
 
 
+def test_restore_bridges_a_slit_in_what_is_known():
+    one = mask()
+    occluder, _ = covered(one, (120, 160))
+    known = np.ones((96, 96), np.float32)
+    known[47:49] = 0
+    slit = Reference(flat(200, (96, 96, 3)) * (known[..., None] > 0), known)
+    shown = OcclusionMask(1, one.probability, one.region, one.frame_to_face, 0.3, 1.0, slit)
+    assert (build("restore")(flat(50), [shown])[occluder] > 190).all()
+
+
 def test_restore_without_a_reference_leaves_the_picture():
     one = mask()
     bare = OcclusionMask(1, one.probability, one.region, one.frame_to_face, 0.3, 1.0, None)
