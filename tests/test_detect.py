@@ -1,10 +1,11 @@
+import cv2
 import numpy as np
 import pytest
 
 from tests.pasted_faces import ground, scene
 from trackers.boxes import box_around, iou, suppress, visible_share
 from trackers.detect import MediaPipeDetector, tiles
-from trackers.landmarks import FaceMesh, roi_from_detection
+from trackers.landmarks import FaceMesh, RegionOfInterest, roi_from_detection
 from trackers.shape import at_detection
 
 
@@ -114,6 +115,20 @@ def test_mean_face_is_laid_where_the_mesh_would_be(detector):
     laid = at_detection(found)
     assert iou(box_around(laid)[None], box_around(mesh)[None])[0, 0] > 0.75
     assert np.linalg.norm(laid[:, :2] - mesh[:, :2], axis=1).mean() < 0.06 * 90
+
+
+def test_noise_on_a_large_face_is_averaged_before_the_mesh():
+    small = scene((80, 120, 80, False))
+    large = cv2.resize(small, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    mesh, region = FaceMesh(), RegionOfInterest((6 * 80.0, 6 * 120.0), 6 * 120.0)
+    rng = np.random.default_rng(0)
+    plain, _ = mesh(np.clip(large, 0, 255).astype(np.uint8), region)
+    looks = []
+    for _ in range(3):
+        noisy = large + rng.normal(0, 20, large.shape).astype(np.float32)
+        looks.append(mesh(np.clip(noisy, 0, 255).astype(np.uint8), region)[0][:, :2])
+    error_px = np.abs(np.stack(looks) - plain[:, :2]).mean()
+    assert error_px < 0.7  # sampled bare it is 1.05
 
 
 def test_suppress_drops_overlaps_and_halves_of_a_face():
