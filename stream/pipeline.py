@@ -22,6 +22,9 @@ from trackers.mesh import mean_face
 
 Field = NDArray[np.float32]
 
+LEAST_PX = 16
+"""A frame narrower or lower than this holds no face that a detector could see."""
+
 LEARN_BELOW_COVERAGE = 0.6
 """Beyond this share of a face covered its landmarks are a guess: nothing is learned from it."""
 
@@ -44,6 +47,9 @@ class Pipeline:
     def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameResult]:
         """Find what covers each face, one result a frame, in order."""
         for frame in frames:
+            if min(frame.image.shape[:2]) < LEAST_PX:
+                yield FrameResult(frame, (), ())
+                continue
             detections = self.detector(frame.image) if self.tracker.wants_detections else None
             tracked = self.tracker.update(frame.image, detections)
             faces = [align(frame.image, face, self.size) for face in tracked]

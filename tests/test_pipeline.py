@@ -168,6 +168,14 @@ def test_no_face_no_mask(pipeline: Pipeline) -> None:
     assert pipeline.occlusions([], []) == []
 
 
+@pytest.mark.parametrize("shape", [(8, 8, 3), (2, 64, 3), (64, 1, 3)])
+def test_a_frame_too_small_for_a_face_passes(
+    pipeline: Pipeline, shape: tuple[int, int, int]
+) -> None:
+    results = list(pipeline(still(*[np.zeros(shape, np.uint8)] * 2)))
+    assert [(r.faces, r.masks) for r in results] == [((), ())] * 2
+
+
 def test_reset_forgets_everyone(pipeline: Pipeline) -> None:
     frames, _ = panned("hand", [0, 0, 0, 0, 0], 5)
     first = list(pipeline(frames))
