@@ -35,7 +35,8 @@ def load(path: str) -> NDArray[np.float32]:
         return drawn()
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such picture (effect.sticker)")
-    picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    data = np.fromfile(path, np.uint8)
+    picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if picture is None:
         raise ValueError(f"{path}: not a picture that can be read (effect.sticker)")
     if picture.dtype == np.uint16:

@@ -174,6 +174,9 @@ def test_a_bad_sticker_is_named(tmp_path):
     text.write_text("not a picture")
     with pytest.raises(ValueError, match=r"text\.png: not a picture"):
         sticker.load(str(text))
+    text.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"text\.png: not a picture"):
+        sticker.load(str(text))
 
 
 def test_the_drawn_sticker_sits_on_eyes_and_chin_and_leaves_the_nose():
