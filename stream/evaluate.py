@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from s3pot.metrics import FrameScore, score
+from s3pot.metrics import COVERED_SHARE, FrameScore, score
 from s3pot.training.composite import recolour
 from s3pot.training.occluders import Occluders, Rgba, load_occluders
 from stream.frame import Frame, FrameResult
@@ -33,7 +33,8 @@ class Row:
 
     Attributes:
         name: of the clip or photograph and its occluder.
-        iou, boundary_f: means over the frames in which the face is covered; nan if there are none.
+        iou, boundary_f: means over the frames in which the face is covered, 0 where it was not
+            found; nan if there are none.
         false_alarm: 0-1, mean over the frames in which it is not.
         missed: frames in which no face was found.
     """
@@ -62,10 +63,17 @@ def average(rows: list[Row]) -> Row:
     )  # fmt: skip
 
 
-def summarize(name: str, scores: list[FrameScore | None]) -> Row:
-    """Means over frames; None is a frame without a face: 0 IoU where it was covered."""
+def summarize(name: str, scores: list[FrameScore | None], lost_covered: int = 0) -> Row:
+    """Means over frames.
+
+    Args:
+        name: of the row.
+        scores: one a frame; None is a frame in which no face was found.
+        lost_covered: how many of those hid a covered face: each counts as an IoU and F of 0.
+    """
     found = [s for s in scores if s is not None]
-    covered = [s for s in found if not np.isnan(s.iou)]
+    lost = [FrameScore(0.0, 0.0, 0.0, 1.0)] * lost_covered
+    covered = [s for s in found if not np.isnan(s.iou)] + lost
     clean = [s.false_alarm for s in found if s.covered == 0]
 
     def mean(values: list[float]) -> float:
@@ -150,7 +158,10 @@ def eval_composite(
 
     scores = [score_result(result, truths[result.frame.index]) for result in pipeline(frames())]
     pipeline.close()
-    return summarize(f"{name} {kind}", scores)
+    x0, y0, x1, y1 = np.maximum(face, 0).astype(int)
+    hidden = [truth[y0:y1, x0:x1].mean() >= COVERED_SHARE for truth in truths]
+    lost = sum(hide and s is None for hide, s in zip(hidden, scores, strict=True))
+    return summarize(f"{name} {kind}", scores, lost)
 
 
 def _first_face(picture: Image, pipeline: Pipeline) -> NDArray[np.float32]:
@@ -213,7 +224,7 @@ def eval_photos(folder: Path, make: Callable[[], Pipeline]) -> Iterator[Row]:
 
     Raises:
         FileNotFoundError: a photograph has no mask, or there is no photograph.
-        ValueError: a mask is of another size than its photograph.
+        ValueError: a photograph cannot be read, or its mask is of another size.
     """
     photos = sorted(p for p in folder.glob("*.jpg"))
     if not photos:
@@ -222,7 +233,10 @@ def eval_photos(folder: Path, make: Callable[[], Pipeline]) -> Iterator[Row]:
         truth = cv2.imread(str(photo.with_name(f"{photo.stem}_hand.png")), cv2.IMREAD_GRAYSCALE)
         if truth is None:
             raise FileNotFoundError(f"{photo}: no mask {photo.stem}_hand.png beside it")
-        image = cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB)
+        read = cv2.imread(str(photo))
+        if read is None:
+            raise ValueError(f"{photo}: not a picture that can be read")
+        image = cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
         if truth.shape != image.shape[:2]:
             raise ValueError(
                 f"{photo}: its mask is {truth.shape}, the photograph {image.shape[:2]}"
@@ -230,4 +244,5 @@ def eval_photos(folder: Path, make: Callable[[], Pipeline]) -> Iterator[Row]:
         pipeline = make()
         results = list(pipeline([Frame(image, 0, Fraction(0), photo.name)]))
         pipeline.close()
-        yield summarize(photo.stem, [score_result(results[0], truth > 0)])
+        figures = score_result(results[0], truth > 0)
+        yield summarize(photo.stem, [figures], int(figures is None and truth.any()))

@@ -120,6 +120,12 @@ def test_frames_without_a_face_are_counted() -> None:
     assert np.isnan(summarize("clip", [None]).iou)
 
 
+def test_a_covered_face_that_is_lost_scores_0() -> None:
+    row = summarize("clip", [None, FrameScore(0.5, 0.25, 0, 0.2), None], lost_covered=1)
+    assert (row.iou, row.boundary_f, row.missed) == (0.25, 0.125, 2)
+    assert np.isnan(row.false_alarm)
+
+
 def test_the_mean_of_rows_leaves_out_what_was_not_measured() -> None:
     mean = average(
         [Row("a", 0.5, NAN, 0.01, 1), Row("b", 0.7, 0.4, NAN, 2), Row("c", NAN, NAN, NAN, 0)]
@@ -228,6 +234,38 @@ def test_a_mask_of_another_size(tmp_path: Path) -> None:
     write_photo(tmp_path, "01", np.ones((60, 80), np.uint8))
     with pytest.raises(ValueError, match=r"01\.jpg.*\(60, 80\).*\(120, 160\)"):
         next(eval_photos(tmp_path, never))
+
+
+def test_a_photograph_that_is_no_picture(tmp_path: Path) -> None:
+    write_photo(tmp_path, "01", np.ones((120, 160), np.uint8))
+    (tmp_path / "01.jpg").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"01\.jpg: not a picture"):
+        next(eval_photos(tmp_path, never))
+
+
+class Blind(Fake):
+    """Knows where the face begins and never finds it again."""
+
+    def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameResult]:
+        return (FrameResult(frame, (), ()) for frame in frames)
+
+
+def test_what_is_covered_and_not_found_counts(tmp_path: Path) -> None:
+    truth = np.zeros((120, 160), np.uint8)
+    truth[70:, 110:] = 1
+    write_photo(tmp_path, "01", truth)
+    (photo,) = eval_photos(tmp_path, lambda: Blind(BOX))  # type: ignore[arg-type, return-value]
+    assert (photo.iou, photo.missed) == (0, 1)
+    write_cutouts(tmp_path / "occluders")
+    write_face_clip(tmp_path / "a.mp4", 24)
+    (clip,) = eval_clips(
+        tmp_path,
+        tmp_path / "occluders",
+        lambda: Blind(BOX),  # type: ignore[arg-type, return-value]
+        per_clip=1,
+        seed=8,
+    )
+    assert (clip.iou, clip.missed) == (0, 24)
 
 
 def test_photographs_are_scored_with_a_fresh_pipeline_each(tmp_path: Path) -> None:
