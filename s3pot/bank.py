@@ -169,10 +169,18 @@ class ReferenceBank:
         atlas = self._atlas(identity)
         atlas.asked = atlas.frames
         maps, facing = mesh_map(self._template, landmarks, self._triangles, self._size)
-        suspect = cv2.dilate((hidden >= 0.5).astype(np.float32), self._kernel)
-        empty = (atlas.count == 0) & (facing > 0) & (sample(suspect, maps) > 0.5)
+        painted = sample(self.widened(hidden), maps) > 0.99  # all four pixels it is mixed from
+        empty = (atlas.count == 0) & (facing > 0) & painted
         atlas.image[empty] = sample(image, maps)[empty]
         atlas.invented |= empty
+
+    def widened(self, hidden: Field) -> Field:
+        """(S, S) float32, 0 or 1: what a generator must paint, for :meth:`invent` to take over.
+
+        All of a pixel that may be covered, and the margin: mixed in by its probability, the
+        occluder's own colour would become part of the face.
+        """
+        return np.asarray(cv2.dilate((hidden >= 0.5).astype(np.float32), self._kernel), np.float32)
 
     def _atlas(self, identity: int) -> Atlas:
         shape = (self._size, self._size)

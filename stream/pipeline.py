@@ -89,7 +89,7 @@ class Pipeline:
                 remembered = self.bank.reference(face.identity, face.landmarks)
                 evidence = self.model.enhance([face.image], [remembered])
                 hidden = sigmoid(self.model.decode(evidence, [face.region])[0])
-                painted = self.model.generate([face.image], [hidden])[0]
+                painted = self.model.generate([face.image], [self.bank.widened(hidden)])[0]
                 self.bank.invent(face.identity, painted, face.landmarks, hidden)
         return [self.bank.reference(face.identity, face.landmarks) for face in faces]
 

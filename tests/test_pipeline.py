@@ -213,6 +213,25 @@ def test_what_was_never_seen_is_invented_in_the_first_frame(pipeline: Pipeline) 
     assert mask.reference.image[hidden & mask.region].any()
 
 
+def test_an_invention_holds_nothing_of_the_occluder(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the first look was not sure: there the hand must not be mixed in."""
+    paint = torch.tensor([1.0, 0.0, 1.0]).view(1, 3, 1, 1)
+
+    def painter(raw: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        return raw * (1 - hidden) + paint * hidden
+
+    monkeypatch.setattr(pipeline.model, "_painter", painter)
+    frames, _ = panned("hand", [0], 0)
+    (result,) = pipeline(frames)
+    reference = result.masks[0].reference
+    assert reference is not None
+    shown = reference.image[reference.known > 0].astype(int)
+    assert len(shown) > 1000
+    assert np.abs(shown - [255, 0, 255]).max() <= 2
+
+
 def test_without_a_generator_nothing_is_known_at_first() -> None:
     overrides = [*SETTINGS, "reference.generator=none"]
     pipeline = Pipeline.from_settings(load_settings(overrides=overrides))
