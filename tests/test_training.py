@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -234,6 +235,18 @@ def test_occluders_that_are_not_there(tmp_path: Path) -> None:
     drawn = load_occluders(tmp_path, KINDS, held_out=False)
     assert set(drawn.kinds) == {"drawn", "drawn_hand"}
     assert drawn.pick(np.random.default_rng(0))[1].shape[-1] == 4
+
+
+@pytest.mark.parametrize("shape", [None, (9, 9), (9, 9, 3), (9, 9, 4)])
+def test_a_cutout_that_is_none(tmp_path: Path, shape: tuple[int, ...] | None) -> None:
+    """A text, a grey picture, one without alpha, one that is all transparent."""
+    folder = write_cutouts(tmp_path / "o") / "hands"
+    bad = sorted(folder.glob("*.png"))[0]
+    bad.write_bytes(b"no picture")
+    if shape is not None:
+        cv2.imwrite(str(bad), np.zeros(shape, np.uint8))
+    with pytest.raises(ValueError, match=rf"{bad.name}: a cut-out"):
+        load_occluders(tmp_path / "o", {"hand": 1}, held_out=False)
 
 
 def test_the_arm_of_a_hand_goes_on(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def load_occluders(folder: Path, kinds: dict[str, float], held_out: bool) -> Occ
     Raises:
         FileNotFoundError: there is no such folder, or neither cut-outs nor drawn kinds are left to
             choose from. (A folder without cut-outs is allowed: drawn occluders need none.)
+        ValueError: a cut-out is no RGBA picture of 8 bits, or has nothing in it.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of occluders")
@@ -72,6 +73,8 @@ def load_occluders(folder: Path, kinds: dict[str, float], held_out: bool) -> Occ
 
 def _read(path: Path, arm: bool) -> Rgba:
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 4:
+        raise ValueError(f"{path}: a cut-out is an RGBA picture of 8 bits")
     scale = 256 / max(image.shape[:2])
     if scale < 1:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -82,6 +85,8 @@ def _read(path: Path, arm: bool) -> Rgba:
         image[..., 3] = cv2.erode(image[..., 3], np.ones((3, 3), np.uint8), iterations=2)
     rgba = cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA).astype(np.float32) / 255
     rows, columns = np.nonzero(rgba[..., 3] > 0.02)
+    if not rows.size:
+        raise ValueError(f"{path}: a cut-out of nothing, all of it is transparent")
     return rgba[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
 
 
