@@ -51,7 +51,9 @@ def covered(masks: Sequence[OcclusionMask], height: int, width: int) -> NDArray[
     """(height, width) uint8: 255 where something covers a face, else 0."""
     picture = np.zeros((height, width), np.uint8)
     for mask in masks:
-        picture[mask.to_frame(height, width) > COVERED] = 255
+        x0, y0, x1, y1 = box = mask.box_px(height, width)
+        if x1 > x0 and y1 > y0:
+            picture[y0:y1, x0:x1][mask.in_box(mask.probability, box) > COVERED] = 255
     return picture
 
 
