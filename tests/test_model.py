@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from skimage import data
 
+from s3pot import weights
 from s3pot.model import S3POT, PromptOptions, fold_norms, pick_device
 from s3pot.network import Evidence, conv
 from s3pot.types import Reference
@@ -232,3 +233,9 @@ def test_the_gpu_agrees(model: S3POT, work: str) -> None:
     makers: list[Callable[[], S3POT]] = [lambda: model, lambda: S3POT(device="cuda")]
     cpu, gpu = (answer(make()) for make in makers)
     assert np.abs(cpu - gpu).mean() < 0.01
+
+
+def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
+    weights.export("face", {"encoder.nothing": torch.zeros(3)}, tmp_path)
+    with pytest.raises(weights.WeightsError, match=rf"'face' of {tmp_path}: made for another"):
+        S3POT(device="cpu", generator="none", folder=str(tmp_path))
