@@ -209,13 +209,13 @@ def eval_command(
     photos: Annotated[
         Path | None, typer.Option(metavar="DIR", help="NN.jpg with NN_hand.png, 1 = hand.")
     ] = None,
-    per_clip: Annotated[int, typer.Option(help="Composites of each clip.")] = 3,
-    frames: Annotated[int, typer.Option(help="At most so many frames of each clip.")] = 120,
+    per_clip: Annotated[int, typer.Option(min=1, help="Composites of each clip.")] = 3,
+    frames: Annotated[int, typer.Option(min=10, help="At most so many frames of each clip.")] = 120,
     config: Config = None,
     overrides: Overrides = None,
 ) -> None:
     """Measure the masks against truth: composites on clips, photographs without history."""
-    if photos is None and (clips is None or occluders is None):
+    if (clips is None) != (occluders is None) or (photos is None and clips is None):
         say("nothing to measure: give --photos, or --clips and --occluders")
         raise typer.Exit(BAD_INPUT)
     with bad_input(ValueError, OSError):

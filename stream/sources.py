@@ -244,7 +244,7 @@ def open_source(name: str) -> Source:
     """Open a source by name.
 
     Args:
-        name: a path, ``file:path``, or ``scheme://...`` of a registered source.
+        name: a path, ``file://path``, or ``scheme://...`` of a registered source.
 
     Raises:
         ValueError: unknown scheme.

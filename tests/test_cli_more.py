@@ -28,11 +28,19 @@ def test_help_of_train_names_every_step() -> None:
 
 
 def test_eval_of_nothing() -> None:
-    for words in ((), ("--clips", "somewhere"), ("--occluders", "somewhere")):
+    half = ("--photos", "somewhere", "--clips", "elsewhere")  # no cut-outs: it would be passed over
+    for words in ((), ("--clips", "somewhere"), ("--occluders", "somewhere"), half):
         done = invoke("eval", *words)
         assert done.exit_code == 2
         assert "give --photos, or --clips and --occluders" in done.stderr
         assert "Traceback" not in done.output
+
+
+def test_eval_of_no_frames(tmp_path: Path) -> None:
+    for option in ("--frames", "--per-clip"):
+        done = invoke("eval", "--clips", tmp_path, "--occluders", tmp_path, option, 0)
+        assert done.exit_code == 2
+        assert option in done.stderr
 
 
 def test_eval_of_what_is_not_there(tmp_path: Path) -> None:
