@@ -83,10 +83,6 @@ class ReferenceBank:
         """Forget everyone."""
         self._atlases.clear()
 
-    def forget(self, identity: int) -> None:
-        """Forget one face, if it is known."""
-        self._atlases.pop(identity, None)
-
     def known_share(self, identity: int) -> float:
         """0-1, how much of the face's area is remembered or invented."""
         atlas = self._atlases.get(identity)

@@ -22,7 +22,6 @@ from torch.nn import functional as F
 from s3pot.network import GRID, INPUT_SIZE_PX, TOKEN_WIDTH, Evidence, FaceNet
 
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-VIT_INPUT_PX = 1024
 
 
 def segment_anything(module: str) -> ModuleType:

@@ -15,7 +15,7 @@ class Reference:
 
     Attributes:
         image: (S, S, 3) uint8 RGB; 0 where nothing is known.
-        known: (S, S) float32: 0 unknown, GENERATED invented by a generator, up to 1 seen clean.
+        known: (S, S) float32: 0 unknown, the bank's `generated_trust` where invented, up to 1 seen clean.
     """
 
     image: NDArray[np.uint8]

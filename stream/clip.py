@@ -110,13 +110,7 @@ def clip(
     for index in range(int(seconds * fps)):
         time = index / fps
         matrix = camera(float(time), shake)
-        image = cv2.warpAffine(
-            photo,
-            matrix,
-            (WIDTH, HEIGHT),
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REFLECT_101,
-        ).astype(np.float32)
+        image = photographed(photo, matrix)
         alpha = np.zeros((HEIGHT, WIDTH), np.float32)
         for one, drawing in zip(crossings, drawings, strict=True):
             if one.start_seconds <= time < one.stop_seconds:

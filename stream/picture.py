@@ -23,7 +23,6 @@ from stream.errors import PixelFormatError
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _HDR_TRANSFERS = {ColorTrc.SMPTE2084: "PQ (smpte2084)", ColorTrc.ARIB_STD_B67: "HLG (arib-std-b67)"}
 _UNSPECIFIED = 2  # AVCOL_SPC_, AVCOL_PRI_ and AVCOL_TRC_UNSPECIFIED
-_RGB_MATRIX = 0  # AVCOL_SPC_RGB
 _SWS_MATRIX = {  # AVColorSpace -> the name that swscale has for its coefficients
     1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601,
     7: Colorspace.SMPTE240M, 9: Colorspace.BT2020,
