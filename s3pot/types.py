@@ -50,8 +50,8 @@ class OcclusionMask:
         probability: (M, M) float32 0-1, that something is in front of the face; 0 off the face.
         region: (M, M) bool, the amodal face area; the mask never leaves it.
         frame_to_face: (2, 3) float64 similarity, frame px -> mask px, pixel centres at integers.
-        coverage: 0-1, covered share of the face area.
-        confidence: 0-1, mean distance of the probability from one half, doubled, over the face.
+        coverage: 0-1, covered share of the face area that lies in the frame.
+        confidence: 0-1, mean distance of the probability from one half, doubled, over the same.
         reference: what the face looks like without the occluder, where known; None if nothing is.
     """
 

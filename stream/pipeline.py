@@ -55,7 +55,9 @@ class Pipeline:
             faces = [align(frame.image, face, self.size) for face in tracked]
             masks = self.occlusions(faces, [face.age for face in tracked])
             for face, mask in zip(faces, masks, strict=True):
-                self.tracker.cover(face.track_id, at_points(mask.probability, face.landmarks))
+                # For a landmark, to be cut off by the frame is as good as to be covered.
+                hidden = np.where(face.inside, mask.probability, 1).astype(np.float32)
+                self.tracker.cover(face.track_id, at_points(hidden, face.landmarks))
             self.smoother.keep({face.track_id for face in faces})
             yield FrameResult(frame, tuple(tracked), tuple(masks))
 
@@ -141,13 +143,17 @@ def sigmoid(logits: Field) -> Field:
 
 
 def wrap(face: AlignedFace, probability: Field, reference: Reference) -> OcclusionMask:
-    """Clip to the face and sum up; (S, S) probability in face space."""
+    """Clip to the face and sum up; (S, S) probability in face space.
+
+    What the frame cuts off is black in the crop and may look covered: no share counts it.
+    """
+    shown = face.region & face.inside
     inside = np.where(face.region, probability, 0).astype(np.float32)
-    area = max(1, int(face.region.sum()))
+    area = max(1, int(shown.sum()))
     return OcclusionMask(
         track_id=face.track_id, probability=inside, region=face.region,
-        frame_to_face=face.frame_to_face, coverage=float((inside > 0.5).sum() / area),
-        confidence=float(np.abs(2 * probability - 1)[face.region].mean()) if face.region.any() else 0.0,
+        frame_to_face=face.frame_to_face, coverage=float((inside > 0.5)[shown].sum() / area),
+        confidence=float(np.abs(2 * probability - 1)[shown].mean()) if shown.any() else 0.0,
         reference=reference,
     )  # fmt: skip
 

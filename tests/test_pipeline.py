@@ -176,6 +176,15 @@ def test_a_frame_too_small_for_a_face_passes(
     assert [(r.faces, r.masks) for r in results] == [((), ())] * 2
 
 
+def test_what_the_frame_cuts_off_is_not_covered(pipeline: Pipeline) -> None:
+    """A head that walks out of the picture, with nothing in front of it."""
+    pictures = [scene((80 - 10 * step, 120, 80, False)) for step in range(10)]
+    results = list(pipeline(still(*pictures)))
+    cut = [r for r in results if r.faces and r.faces[0].box_px[0] < -15]
+    assert len(cut) >= 2
+    assert max(r.masks[0].coverage for r in cut) < 0.02
+
+
 def test_reset_forgets_everyone(pipeline: Pipeline) -> None:
     frames, _ = panned("hand", [0, 0, 0, 0, 0], 5)
     first = list(pipeline(frames))
