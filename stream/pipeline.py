@@ -91,7 +91,10 @@ class Pipeline:
                 remembered = self.bank.reference(face.identity, face.landmarks)
                 evidence = self.model.enhance([face.image], [remembered])
                 hidden = sigmoid(self.model.decode(evidence, [face.region])[0])
-                painted = self.model.generate([face.image], [self.bank.widened(hidden)])[0]
+                wide = self.bank.widened(hidden)
+                painted = face.image  # nothing of it is taken where nothing is hidden
+                if wide[face.region].any():
+                    (painted,) = self.model.generate([face.image], [wide])
                 self.bank.invent(face.identity, painted, face.landmarks, hidden)
         return [self.bank.reference(face.identity, face.landmarks) for face in faces]
 

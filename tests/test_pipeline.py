@@ -241,6 +241,25 @@ def test_an_invention_holds_nothing_of_the_occluder(
     assert np.abs(shown - [255, 0, 255]).max() <= 2
 
 
+def test_nothing_is_painted_where_nothing_is_hidden(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted: list[int] = []
+
+    def generate(
+        crops: list[NDArray[np.uint8]], hidden: list[NDArray[np.float32]]
+    ) -> list[NDArray[np.uint8]]:
+        painted.append(len(crops))
+        return crops
+
+    monkeypatch.setattr(pipeline.model, "generate", generate)
+    list(pipeline(panned("hand", [0], 1)[0]))  # not covered yet
+    assert not painted
+    pipeline.reset()
+    list(pipeline(panned("hand", [0], 0)[0]))
+    assert painted == [1]
+
+
 def test_without_a_generator_nothing_is_known_at_first() -> None:
     overrides = [*SETTINGS, "reference.generator=none"]
     pipeline = Pipeline.from_settings(load_settings(overrides=overrides))
