@@ -75,6 +75,8 @@ def run_command(
             say(f"stopped by Ctrl-C; {output} holds the {counted(bar.frames, 'frame')} so far")
             raise typer.Exit(STOPPED) from None
     tell(report, job.info.name, output, quiet=quiet)
+    if report.damage:  # the frames before it are delivered, and no script takes them for the whole
+        raise typer.Exit(BAD_INPUT)
 
 
 def settings_of(config: str | None, overrides: list[str] | None, effect: str | None) -> Settings:
