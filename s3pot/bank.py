@@ -23,6 +23,9 @@ Field = NDArray[np.float32]
 STALE_FRAMES = 1500
 """A place not seen clean for so long is believed 0.4 less: the light may have changed."""
 
+SAME_PLACE_PX = 4.0
+"""A way to the crop and back that ends within this is one and the same place of the skin."""
+
 INVENT_BELOW = 0.9
 """A face of which a smaller share is known wants the rest from a generator ..."""
 
@@ -142,6 +145,7 @@ class ReferenceBank:
         maps, facing = mesh_map(self._template, landmarks, self._triangles, self._size)
         # A place is learned where all four pixels that it is mixed from are clean.
         fresh = (sample(clean.astype(np.float32), maps) > 0.99) & (facing > 0.4)
+        fresh &= self._unhidden(maps, landmarks)
         colour = sample(image, maps).astype(np.float32)
         atlas.count[fresh] += 1
         weight = np.maximum(self._rate, 1 / np.maximum(atlas.count, 1))
@@ -149,6 +153,17 @@ class ReferenceBank:
         atlas.image += (colour - atlas.image) * weight
         atlas.last[fresh] = atlas.frames
         atlas.invented &= ~fresh
+
+    def _unhidden(self, maps: Field, landmarks: Field) -> NDArray[np.bool_]:
+        """(S, S) bool on the atlas: places that no nearer part of the face hides.
+
+        A cheek behind a turned nose: its place in the crop shows the nose. Seen from the crop, the
+        nearest surface there belongs to another place of the atlas, so the way back leads elsewhere.
+        """
+        back, _ = mesh_map(landmarks, self._template, self._triangles, self._size)
+        returned = cv2.remap(back, maps, None, cv2.INTER_NEAREST, borderValue=(-1, -1))
+        own = np.stack(np.meshgrid(*[np.arange(self._size, dtype=np.float32)] * 2), -1)
+        return np.abs(returned - own).max(-1) < SAME_PLACE_PX
 
     def invent(self, identity: int, image: Image, landmarks: Field, hidden: Field) -> None:
         """Fill what was never seen clean and is hidden now.

@@ -157,3 +157,17 @@ def test_what_looks_uncovered_is_not_its_own_reference() -> None:
     known = memory.reference(1, POINTS).known
     assert known[65, 50] > 0
     assert known[30, 50] == 0
+
+
+def test_a_place_hidden_by_another_part_of_the_face_is_not_learned() -> None:
+    near = np.array([[10, 10], [40, 10], [10, 40], [40, 40]], np.float32)
+    template = np.concatenate([near, near + [45, 0]]).astype(np.float32)
+    triangles = np.array([[0, 1, 2], [1, 3, 2], [4, 5, 6], [5, 7, 6]], np.int16)
+    depth = np.repeat([[1.0], [5.0]], 4, axis=0)
+    pose = np.hstack([np.concatenate([near, near]), depth]).astype(np.float32)  # one over the other
+    memory = ReferenceBank(template, triangles, SIZE, margin_px=0, min_age_frames=0)
+    memory.observe(1, face(), pose, CLEAN, VISIBLE, age_frames=9)
+    apart = np.hstack([template, depth]).astype(np.float32)
+    known = memory.reference(1, apart).known
+    assert known[25, 25] > 0.5
+    assert known[25, 70] == 0
