@@ -1,5 +1,6 @@
 """ByteTracker through its cases of life: covered, crossed, cut, gone, drifting landmarks."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -235,3 +236,38 @@ def test_detections_are_wanted_in_turn_and_sooner_when_a_face_is_hidden(play):
 def test_bad_settings(settings):
     with pytest.raises(ValueError, match=next(iter(settings)).split("_")[0]):
         ByteTracker(**settings)
+
+
+def test_a_hidden_face_is_regained_where_it_comes_up_beside(detector, play):
+    """Flow stays with what covers; the head comes out beside it and is no second face."""
+    pictures = [scene((110, 120, 90, False))] * 6
+    tracker = ByteTracker(detect_every=1)
+    play(pictures, tracker)
+    track = tracker._tracks[0]
+    face = track.landmarks.copy()
+    there = np.asarray(cv2.cvtColor(scene((150, 120, 90, False)), cv2.COLOR_RGB2GRAY), np.uint8)
+    beside = face + np.float32([40, 0, 0])
+    assert not track.regains(beside, there)  # it is seen: what comes up beside is another
+    track.state = COASTING
+    assert track.regains(beside, there)
+    assert not track.regains(face + np.float32([90, 0, 0]), there)  # too far off
+    assert not track.regains(beside * np.float32(2), there)  # too large
+    empty = np.asarray(cv2.cvtColor(ground(), cv2.COLOR_RGB2GRAY), np.uint8)
+    assert not track.regains(beside, empty)  # nothing like this face
+
+
+def test_a_face_that_comes_up_beside_a_hidden_one_begins_no_second_track(detector):
+    tracker = ByteTracker(detect_every=1)
+    here, there = scene((110, 120, 90, False)), scene((150, 120, 90, False))
+    for _ in range(6):
+        tracker.update(here, detector(here))
+    track = tracker._tracks[0]
+    landmarks = track.landmarks + np.float32([40, 0, 0])
+    track.state = COASTING
+    tracker._settle = lambda image, region: (landmarks, 1.0)  # the mesh finds it where it now is
+    grey = np.asarray(cv2.cvtColor(there, cv2.COLOR_RGB2GRAY), np.uint8)
+    far = FaceDetection(np.float32([250, 10, 310, 70]), np.zeros((6, 2), np.float32), 0.9)
+    tracker._associate(there, grey, [far])  # no box matches the hidden track's
+    assert [t.track_id for t in tracker._tracks] == [1]
+    assert track.state is SEEN
+    np.testing.assert_allclose(track.landmarks[:, 0].mean(), landmarks[:, 0].mean(), atol=2)

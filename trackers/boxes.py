@@ -80,3 +80,8 @@ def visible_share(box: NDArray[np.float32], height: int, width: int) -> float:
     """0-1, the part of a box that lies in a picture of (height, width)."""
     picture = np.array([[0, 0, width, height]], np.float32)
     return float(intersection(box[None], picture)[0, 0] / max(float(area(box)), 1e-6))
+
+
+def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """IoU of the boxes around two sets of (N, 2 or 3) landmarks."""
+    return float(iou(box_around(a)[None], box_around(b)[None])[0, 0])

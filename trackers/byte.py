@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trackers.boxes import box_around, grow, iou, match, visible_share
+from trackers.boxes import box_around, grow, iou, match, overlap, visible_share
 from trackers.faces import FaceDetection, TrackedFace, TrackState, check_picture
 from trackers.flow import scene_cut
 from trackers.kalman import BoxKalman
@@ -134,7 +134,7 @@ class ByteTracker:
         self._since_detection += 1
         if detections is not None:
             self._since_detection = 0
-            self._associate(image, detections)
+            self._associate(image, now, detections)
         self._end(*now.shape)
         self._before = now
         faces = [track.face() for track in self._tracks]
@@ -188,7 +188,7 @@ class ByteTracker:
         if track.state is TrackState.SEEN or score < WAKE_SCORE:
             return landmarks, score
         again, score_again = self._mesh(image, roi_from_landmarks(landmarks))
-        return again, score_again if _overlap(landmarks, again) > SAME_IOU else 0.0
+        return again, score_again if overlap(landmarks, again) > SAME_IOU else 0.0
 
     def _cross_cut(
         self, image: NDArray[np.uint8], before: NDArray[np.uint8], now: NDArray[np.uint8]
@@ -207,7 +207,9 @@ class ByteTracker:
             else:
                 self._begin(*self._settle(image, roi_from_landmarks(landmarks)))
 
-    def _associate(self, image: NDArray[np.uint8], detections: Sequence[FaceDetection]) -> None:
+    def _associate(
+        self, image: NDArray[np.uint8], now: NDArray[np.uint8], detections: Sequence[FaceDetection]
+    ) -> None:
         """Detections wake coasting tracks; those that belong to none begin new ones."""
         high = [d for d in detections if d.score >= self._high_score]
         low = [d for d in detections if self._low_score <= d.score < self._high_score]
@@ -219,7 +221,10 @@ class ByteTracker:
             self._wake(image, rest[k], low[d])
         for d in sorted(set(range(len(high))) - set(pairs.values())):
             landmarks, score = self._settle(image, roi_from_detection(high[d]))
-            if score >= self._mesh_score:
+            moved = [t for t in self._tracks if t.regains(landmarks, now)]
+            if score >= WAKE_SCORE and moved and self._is_free(landmarks, None, WAKE_IOU):
+                moved[0].observe(landmarks, score)
+            elif score >= self._mesh_score:
                 self._begin(landmarks, score)
             elif high[d].score >= self._birth_score:
                 self._begin(at_detection(high[d]), score)
@@ -238,7 +243,7 @@ class ByteTracker:
         """A new track where there is none yet; it coasts where the mesh finds no face."""
         if not self._is_free(landmarks, None, SAME_IOU):
             return
-        if score < WAKE_SCORE and any(_overlap(landmarks, t.landmarks) > 0.1 for t in self._tracks):
+        if score < WAKE_SCORE and any(overlap(landmarks, t.landmarks) > 0.1 for t in self._tracks):
             return  # more likely the rest of a hidden face than a face before it
         self._last_id += 1
         track = Track(self._last_id, landmarks, score, BoxKalman(box_around(landmarks)))
@@ -260,7 +265,7 @@ class ByteTracker:
     ) -> bool:
         """Whether no track but ``track`` sees its face there."""
         others = (t for t in self._tracks if t is not track and t.state is TrackState.SEEN)
-        return all(_overlap(landmarks, other.landmarks) <= most_iou for other in others)
+        return all(overlap(landmarks, other.landmarks) <= most_iou for other in others)
 
     def _end(self, height: int, width: int) -> None:
         """Drop tracks hidden too long, gone from the picture, or doubled (the younger goes)."""
@@ -273,16 +278,11 @@ class ByteTracker:
                     kept.append(track)
             elif all(
                 other.state is TrackState.COASTING
-                or _overlap(track.landmarks, other.landmarks) <= SAME_IOU
+                or overlap(track.landmarks, other.landmarks) <= SAME_IOU
                 for other in kept
             ):
                 kept.append(track)
         self._tracks = kept
-
-
-def _overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """IoU of the boxes around two sets of landmarks."""
-    return float(iou(box_around(a)[None], box_around(b)[None])[0, 0])
 
 
 def _match(

@@ -49,6 +49,12 @@ class Texture:
         changed: NDArray[np.bool_] = alike[self._rows, self._columns] < CHANGED_BELOW
         return changed
 
+    def likeness(self, now: NDArray[np.float32]) -> float:
+        """Mean SSIM round the landmarks, at most 1; 0 where nothing is remembered."""
+        if self._mean is None:
+            return 0.0
+        return float(similarity(self._mean, now)[self._rows, self._columns].mean())
+
     def learn(self, now: NDArray[np.float32]) -> None:
         """Take the portrait of a face that was seen; what differs is believed but slowly."""
         if self._mean is None:

@@ -24,6 +24,10 @@ UNSUPPORTED_COST = 3
 HOLD_SHARE = 0.3
 """The detector's points shake by some percent of the face, so they are followed slowly."""
 
+REGAIN_REACH, REGAIN_SSIM = 0.8, 0.25
+"""Distance in face sizes, and likeness, within which a hidden face is taken to have moved. The
+likeness only rules nonsense out: half covered, a face is as unlike itself as another one is."""
+
 COASTING_TRUST = 0.25
 """A carried landmark is a guess even where nothing covers it."""
 
@@ -94,6 +98,22 @@ class Track:
         degrees = abs(np.degrees(np.arctan2(turn[1, 0], turn[0, 0])))
         slack = min(0.2 + 0.02 * self.coasted, 0.8)
         return bool(1 / 1.4 < scale < 1.4 and degrees < 30 and jump < slack)
+
+    def regains(self, landmarks: NDArray[np.float32], now: NDArray[np.uint8]) -> bool:
+        """Whether a face that came up beside this hidden one is this one.
+
+        A head that moves while it is covered leaves the place to which flow carried its landmarks.
+
+        Args:
+            landmarks: (468, 3) float32 px of the face that came up.
+            now: (H, W) uint8 grey frame it stands in.
+        """
+        size = size_px(self.landmarks)
+        away = np.linalg.norm(landmarks[:, :2].mean(0) - self.landmarks[:, :2].mean(0)) / size
+        alike = 1 / 1.6 < size_px(landmarks) / size < 1.6
+        if self.state is not TrackState.COASTING or away > REGAIN_REACH or not alike:
+            return False
+        return self.texture.likeness(portrait(now, landmarks)) > REGAIN_SSIM
 
     def observe(self, landmarks: NDArray[np.float32], score: float) -> None:
         """The mesh found the face: (468, 3) float32 px."""
