@@ -26,11 +26,9 @@ STALE_FRAMES = 1500
 SAME_PLACE_PX = 4.0
 """A way to the crop and back that ends within this is one and the same place of the skin."""
 
-INVENT_BELOW = 0.9
-"""A face of which a smaller share is known wants the rest from a generator ..."""
-
-INVENT_EVERY_FRAMES = 15
-"""... and is not asked about again sooner than this."""
+INVENTION_FRAMES = 8
+"""What a generator invented fades from memory in so many frames. A false alarm on a beard is painted
+over with skin, and the contrast to that skin would confirm the alarm for ever: seen on real clips."""
 
 
 @dataclass(slots=True)
@@ -43,7 +41,7 @@ class Atlas:
         last: (S, S) int32, the frame, as `frames` counts, in which it was last seen clean.
         invented: (S, S) bool, filled by the generator and not yet seen.
         frames: how many frames the identity has been asked about.
-        asked: the frame in which a generator was last asked to fill in; None never.
+        asked: the frame in which a generator was asked to fill in; None not yet.
     """
 
     image: Field
@@ -94,15 +92,9 @@ class ReferenceBank:
         return float(((atlas.count > 0) | atlas.invented)[self._area > 0].mean())
 
     def wants_invention(self, identity: int) -> bool:
-        """Whether a generator should fill in; see INVENT_BELOW. Asking it is up to the caller."""
-        if self.known_share(identity) >= INVENT_BELOW:
-            return False
+        """Whether a generator should fill in: once, for a face that nothing is known of yet."""
         atlas = self._atlases.get(identity)
-        return (
-            atlas is None
-            or atlas.asked is None
-            or atlas.frames - atlas.asked >= INVENT_EVERY_FRAMES
-        )
+        return atlas is None or atlas.asked is None
 
     def reference(self, identity: int, landmarks: Field) -> Reference:
         """RF: the face without the occluder, posed as ``landmarks`` (N, 3), px of the crop."""
@@ -114,7 +106,8 @@ class ReferenceBank:
         atlas.frames += 1
         stale = np.minimum((atlas.frames - atlas.last) / STALE_FRAMES, 1)
         seen = np.minimum(0.7 + 0.3 * atlas.count / 5, 1) * (1 - 0.4 * stale)
-        trust = np.where(atlas.invented, self._generated_trust, seen)
+        fresh = max(0.0, 1 - (atlas.frames - 1 - (atlas.asked or 0)) / INVENTION_FRAMES)
+        trust = np.where(atlas.invented, self._generated_trust * fresh, seen)
         trust[(atlas.count == 0) & ~atlas.invented] = 0
         known = sample(trust.astype(np.float32), maps)
         # Between known and unknown the remap mixes a colour with nothing: leave that seam out.

@@ -130,13 +130,21 @@ def test_faces_are_kept_apart_and_memory_is_bounded() -> None:
     assert memory.known_share(2) == memory.known_share(3) == 0
 
 
-def test_it_asks_for_invention_once_and_again_after_a_while() -> None:
+def test_it_asks_for_invention_once() -> None:
     memory = bank()
     assert memory.wants_invention(1)
     memory.invent(1, face(10), POINTS, HIDDEN)
-    assert not memory.wants_invention(1)  # everything is known now
-    memory.observe(2, face(), POINTS, CLEAN, visible=VISIBLE, age_frames=0)
+    assert not memory.wants_invention(1)
     assert memory.wants_invention(2)
+
+
+def test_an_invention_fades_so_that_it_cannot_confirm_a_false_alarm_for_ever() -> None:
+    memory = bank(generated_trust=0.4)
+    memory.invent(1, face(10), POINTS, HIDDEN)
+    trust = [float(memory.reference(1, POINTS).known.max()) for _ in range(12)]
+    assert abs(trust[0] - 0.4) < 0.01
+    assert trust == sorted(trust, reverse=True)
+    assert trust[-1] == 0
 
 
 def test_what_was_not_seen_for_long_is_believed_less() -> None:
