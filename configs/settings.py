@@ -55,6 +55,11 @@ class AlignSettings(Section):
 
 class ReferenceSettings(Section):
     generator: str
+    source: str
+    controlnet: str
+    parser: Literal["mesh", "learned"]
+    history: bool
+    invention_frames: Annotated[int, Field(ge=0)]
     min_age_frames: Annotated[int, Field(ge=0)]
     clean_below: Share
     margin_px: Annotated[int, Field(ge=0, le=64)]
@@ -63,6 +68,7 @@ class ReferenceSettings(Section):
 
 
 class ModelSettings(Section):
+    method: str
     name: str
     checkpoint: str
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
@@ -77,6 +83,30 @@ class PromptSettings(Section):
     box: bool
     min_area: Share
     decoder_weight: Share
+
+
+class PaperSettings(Section):
+    polarity: Literal["occluder", "face"]
+    attend: bool
+    match: bool
+    window: Annotated[int, Field(ge=0, le=64)]
+    threshold: Annotated[float, Field(ge=0)]
+    points: Annotated[int, Field(ge=0, le=4096)]
+    mask: bool
+    screen: bool
+    adapter: str
+
+
+Treatment = Literal["face", "occlusion"]
+
+
+class TreatSettings(Section):
+    hand: Treatment
+    mask: Treatment
+    glasses: Treatment
+    hair: Treatment
+    hat: Treatment
+    other: Treatment
 
 
 class SmoothSettings(Section):
@@ -111,6 +141,8 @@ class Settings(Section):
     reference: ReferenceSettings
     model: ModelSettings
     prompts: PromptSettings
+    paper: PaperSettings
+    treat: TreatSettings
     smooth: SmoothSettings
     effect: EffectSettings
     output: OutputSettings

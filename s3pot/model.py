@@ -62,24 +62,6 @@ def fold_norms(module: nn.Module) -> None:
                 module[i], module[i + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
 
 
-def fill(module: nn.Module, name: str, folder: str) -> None:
-    """Load the weights ``name`` of a folder into a network, as full floats.
-
-    Raises:
-        WeightsError: they cannot be loaded, or were made for another network.
-    """
-    tensors = weights.load(name, folder)
-    floats = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    try:
-        module.load_state_dict(floats)
-    except RuntimeError as error:
-        place = folder or "the package"
-        first = " ".join(str(error).split())[:120]
-        raise weights.WeightsError(
-            f"weights {name!r} of {place}: made for another network: {first} ..."
-        ) from None
-
-
 class S3POT:
     """Evidence, prompts and masks for batches of faces.
 
@@ -114,7 +96,7 @@ class S3POT:
             torch.set_num_threads(threads)
         self.options = prompts or PromptOptions()
         face = sam.FaceSam()
-        fill(face, "face", folder)
+        weights.fill(face, "face", folder)
         face.eval()
         fold_norms(face)
         self.sam = sam.builders[name](face, Path(checkpoint), size)
@@ -123,7 +105,7 @@ class S3POT:
         self._settle(self.sam)
         painter = reference.builders[generator]()
         if painter is not None:
-            fill(painter, "reference", folder)
+            weights.fill(painter, "reference", folder)
             self._settle(painter)
         self._painter: Any = painter
 

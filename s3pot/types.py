@@ -23,6 +23,25 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Structure:
+    """Where which part of a face lies in its crop: the structural guidance of RF.
+
+    Maps are as ``cv2.remap`` takes them: for each pixel of the *target*, x y of the *source*; -1
+    where there is none. The atlas is the face unrolled onto the mean mesh.
+
+    Attributes:
+        labels: (S, S) uint8, the paper's 12 classes, see :mod:`s3pot.labels`; amodal: an occluder is
+            labelled as what it hides.
+        unroll: (S, S, 2) float32, for each pixel of the atlas x y of the crop.
+        roll: (S, S, 2) float32, for each pixel of the crop x y of the atlas.
+    """
+
+    labels: NDArray[np.uint8]
+    unroll: NDArray[np.float32]
+    roll: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class Prompts:
     """What SAM's decoder is asked (PS).
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 FOLDER = Path(__file__).parent
 
@@ -84,6 +84,24 @@ def load(name: str, folder: Path | str = "") -> dict[str, Tensor]:
             f"{file.path}: damaged: SHA-256 is {seen[:12]}..., the catalogue says {file.sha256[:12]}..."
         )
     return load_file(file.path)
+
+
+def fill(module: nn.Module, name: str, folder: str) -> None:
+    """Load the weights ``name`` of a folder into a network, as full floats.
+
+    Raises:
+        WeightsError: they cannot be loaded, or were made for another network.
+    """
+    tensors = load(name, folder)
+    floats = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    try:
+        module.load_state_dict(floats)
+    except RuntimeError as error:
+        place = folder or "the package"
+        first = " ".join(str(error).split())[:120]
+        raise WeightsError(
+            f"weights {name!r} of {place}: made for another network: {first} ..."
+        ) from None
 
 
 def export(name: str, tensors: dict[str, Tensor], folder: Path | str = "") -> Path:
