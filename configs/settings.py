@@ -103,6 +103,7 @@ Treatment = Literal["face", "occlusion"]
 class TreatSettings(Section):
     hand: Treatment
     mask: Treatment
+    sunglasses: Treatment
     glasses: Treatment
     hair: Treatment
     hat: Treatment
