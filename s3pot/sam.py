@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from s3pot.network import GRID, INPUT_SIZE_PX, TOKEN_WIDTH, Evidence, FaceNet
+from s3pot.prompts import BOX_CORNERS
 
-PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+Screen = Callable[[Tensor, Tensor], Tensor]
+"""Sparse embeddings (B, N, C) and padding (B, N) bool (True = padding) -> new embeddings."""
 
 
 def segment_anything(module: str) -> ModuleType:
@@ -46,7 +47,11 @@ def segment_anything(module: str) -> ModuleType:
 
 
 class Sam(Protocol):
-    """What the pipeline asks of a SAM variant. Crops are (B, 3, S, S) float RGB 0-1."""
+    """What the pipeline asks of a SAM variant. Crops are (B, 3, S, S) float RGB 0-1.
+
+    Points are (B, N, 2) x y in px of the crop, pixel centres at integers; labels are (B, N) as in
+    :class:`s3pot.types.Prompts`.
+    """
 
     size_px: int
     """S, the side of the crops."""
@@ -54,24 +59,64 @@ class Sam(Protocol):
     mask_side: int
     """L, the side of the dense mask prompt and of the decoded logits."""
 
+    grid: int
+    """G, the tokens a side; one covers S / G px of the crop."""
+
+    width: int
+    """C, the channels of a token and of an embedded prompt."""
+
     def enhance(self, raw: Tensor, reference: Tensor, known: Tensor) -> Evidence:
-        """FE: contrast raw with reference (known is (B, 1, S, S)) -> logits (B, 1, S, S), tokens."""
+        """Our FE: contrast raw with reference (known is (B, 1, S, S)) -> logits (B, 1, S, S), tokens."""
         ...
 
-    def decode(self, tokens: Tensor, points: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-        """SAM's decoder: (B, C, G, G) tokens, (B, N, 2) points in px of the crop, (B, N) labels as
-        in :class:`s3pot.types.Prompts`, (B, 1, L, L) mask prompt -> (B, 1, L, L) logits.
+    def encode(self, raw: Tensor) -> Tensor:
+        """(B, 3, S, S) crops -> (B, C, G, G) tokens of SAM's image encoder (method.md 2.1)."""
+        ...
+
+    def attend(self, tokens: Tensor, points: Tensor, labels: Tensor) -> Tensor:
+        """FE's attended features (method.md 2.4) -> (B, C, G, G).
+
+        The image side ("keys") of SAM's two-way transformer after its last block, with the learned
+        no-mask embedding as dense prompt.
+        """
+        ...
+
+    def decode(
+        self, tokens: Tensor, points: Tensor, labels: Tensor, mask: Tensor | None,
+        screen: Screen | None = None,
+    ) -> Tensor:  # fmt: skip
+        """SAM's mask decoder, its single mask (method.md 3.5).
+
+        Args:
+            tokens: (B, C, G, G), of :meth:`encode` or :meth:`enhance`.
+            points: (B, N, 2).
+            labels: (B, N).
+            mask: (B, 1, L, L) logits as dense prompt; None is SAM's learned no-mask embedding.
+            screen: changes the embedded prompts before they are asked (method.md 3.4).
+
+        Returns:
+            (B, 1, L, L) logits, positive = what the positive points lie on.
         """
         ...
 
 
 class PromptedDecoder(nn.Module):
-    """SAM's prompt encoder and mask decoder for several images, each with prompts of its own."""
+    """SAM's prompt encoder and mask decoder for several images, each with prompts of its own.
 
-    def __init__(self, prompt_encoder: nn.Module, mask_decoder: nn.Module) -> None:
+    Args:
+        prompt_encoder: ``segment_anything``'s.
+        mask_decoder: the same.
+        slots: padding is a prompt of its own, as the embedded decoder was trained; False asks each
+            image with its real prompts only, and as SAM does with one padding where it has no box.
+    """
+
+    def __init__(
+        self, prompt_encoder: nn.Module, mask_decoder: nn.Module, *, slots: bool = False
+    ) -> None:
         super().__init__()
         self.prompt_encoder = prompt_encoder
         self.mask_decoder = mask_decoder
+        self.slots = slots
 
     def embed(self, points: Tensor, labels: Tensor) -> Tensor:
         """(B, N, 2) points in px of SAM's input and (B, N) labels -> (B, N, C) sparse embeddings."""
@@ -82,20 +127,73 @@ class PromptedDecoder(nn.Module):
         )
         return torch.where(labels[..., None] < 0, 0.0, place) + kinds[labels + 1]
 
-    def forward(self, tokens: Tensor, points: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+    def embed_mask(self, mask: Tensor | None) -> Tensor:
+        """(B, 1, L, L) logits -> (B, C, G, G); None -> (1, C, 1, 1), the learned no-mask embedding."""
+        encoder: Any = self.prompt_encoder
+        dense: Tensor = (
+            encoder.no_mask_embed.weight[..., None, None]
+            if mask is None
+            else encoder.mask_downscaling(mask)
+        )
+        return dense
+
+    def attend(self, tokens: Tensor, points: Tensor, labels: Tensor) -> Tensor:
+        """See :meth:`Sam.attend`."""
+        _, keys = self._transform(
+            tokens + self.embed_mask(None), self.embed(points, labels), labels
+        )
+        return keys
+
+    def forward(
+        self, tokens: Tensor, points: Tensor, labels: Tensor, mask: Tensor | None,
+        screen: Screen | None = None,
+    ) -> Tensor:  # fmt: skip
         """See :meth:`Sam.decode`; stock ``predict_masks`` takes one image with many prompts."""
         decoder: Any = self.mask_decoder
+        sparse = self.embed(points, labels)
+        if screen is not None:
+            sparse = screen(sparse, labels < 0)
+        answer, keys = self._transform(tokens + self.embed_mask(mask), sparse, labels)
+        weights = decoder.output_hypernetworks_mlps[0](answer)
+        return torch.einsum("bc,bchw->bhw", weights, decoder.output_upscaling(keys))[:, None]
+
+    def _transform(self, image: Tensor, sparse: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Image with its dense prompt (B, C, G, G) and sparse prompts (B, N, C) through the two-way
+        transformer -> what it says of the single mask (B, C), and the keys (B, C, G, G).
+        """
+        if self.slots:
+            return self._two_way(image, sparse)
+        asked = self._as_sam_asks(sparse, labels)
+        groups: dict[int, list[int]] = {}
+        for row, prompts in enumerate(asked):
+            groups.setdefault(len(prompts), []).append(row)
+        parts = [
+            self._two_way(image[rows], torch.stack([asked[row] for row in rows]))
+            for rows in groups.values()
+        ]
+        order = torch.tensor([row for rows in groups.values() for row in rows]).argsort()
+        answers, keys = (torch.cat(x)[order.to(image.device)] for x in zip(*parts, strict=True))
+        return answers, keys
+
+    def _as_sam_asks(self, sparse: Tensor, labels: Tensor) -> list[Tensor]:
+        """The real prompts of each image, (n, C); and one padding where there is no box."""
         encoder: Any = self.prompt_encoder
-        batch, width, height = tokens.shape[0], tokens.shape[1], tokens.shape[2]
+        padding = encoder.not_a_point_embed.weight
+        boxed = torch.isin(labels, torch.tensor(BOX_CORNERS, device=labels.device)).any(1)
+        return [
+            row[real] if box else torch.cat([row[real], padding])
+            for row, real, box in zip(sparse, labels >= 0, boxed.tolist(), strict=True)
+        ]
+
+    def _two_way(self, image: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
+        decoder: Any = self.mask_decoder
+        encoder: Any = self.prompt_encoder
+        batch, width, height = image.shape[:3]
         outputs = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-        queries = torch.cat([outputs.expand(batch, -1, -1), self.embed(points, labels)], 1)
-        image = tokens + encoder.mask_downscaling(mask)
+        queries = torch.cat([outputs.expand(batch, -1, -1), sparse], 1)
         place = encoder.get_dense_pe().expand(batch, -1, -1, -1)
         answers, keys = decoder.transformer(image, place, queries)
-        keys = keys.transpose(1, 2).reshape(batch, width, height, height)
-        fine = decoder.output_upscaling(keys)
-        weights = decoder.output_hypernetworks_mlps[0](answers[:, 1])
-        return torch.einsum("bc,bchw->bhw", weights, fine)[:, None]
+        return answers[:, 1], keys.transpose(1, 2).reshape(batch, width, height, height)
 
 
 def small_decoder() -> PromptedDecoder:
@@ -112,7 +210,7 @@ def small_decoder() -> PromptedDecoder:
         num_multimask_outputs=3, transformer=transformer, transformer_dim=TOKEN_WIDTH,
         iou_head_hidden_dim=TOKEN_WIDTH,
     )  # fmt: skip
-    return PromptedDecoder(prompt_encoder, mask_decoder)
+    return PromptedDecoder(prompt_encoder, mask_decoder, slots=True)
 
 
 class FaceSam(nn.Module):
@@ -120,6 +218,8 @@ class FaceSam(nn.Module):
 
     size_px = INPUT_SIZE_PX
     mask_side = 4 * GRID
+    grid = GRID
+    width = TOKEN_WIDTH
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,44 +231,21 @@ class FaceSam(nn.Module):
         evidence: Evidence = self.net(raw, reference, known)
         return evidence
 
-    def decode(self, tokens: Tensor, points: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+    def encode(self, raw: Tensor) -> Tensor:
+        """See :class:`Sam`: the tokens of a crop about whose reference nothing is known."""
+        evidence: Evidence = self.net(raw, torch.zeros_like(raw), torch.zeros_like(raw[:, :1]))
+        return evidence.tokens
+
+    def attend(self, tokens: Tensor, points: Tensor, labels: Tensor) -> Tensor:
         """See :class:`Sam`."""
-        logits: Tensor = self.decoder(tokens, points, labels, mask)
-        return logits
+        return self.decoder.attend(tokens, points, labels)
 
-
-class VitSam(nn.Module):
-    """An official SAM: its ViT gives the tokens and its decoder the mask; the embedded network
-    still gives the evidence that becomes the prompts.
-    """
-
-    mask_side = 256
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, sam: Any, face: FaceSam, size_px: int) -> None:
-        super().__init__()
-        self.image_encoder = sam.image_encoder
-        self.decoder = PromptedDecoder(sam.prompt_encoder, sam.mask_decoder)
-        self.face = face
-        self.size_px = size_px
-        self.input_px = int(sam.image_encoder.img_size)
-        self.mask_side = self.input_px // 4
-        self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1) / 255)
-        self.register_buffer("std", torch.tensor(PIXEL_STD).view(1, 3, 1, 1) / 255)
-
-    def enhance(self, raw: Tensor, reference: Tensor, known: Tensor) -> Evidence:
+    def decode(
+        self, tokens: Tensor, points: Tensor, labels: Tensor, mask: Tensor | None,
+        screen: Screen | None = None,
+    ) -> Tensor:  # fmt: skip
         """See :class:`Sam`."""
-        small = [resize(x, INPUT_SIZE_PX) for x in (raw, reference, known)]
-        evidence = self.face.enhance(*small)
-        image = (resize(raw, self.input_px) - self.mean) / self.std
-        tokens = self.image_encoder(image)
-        return Evidence(resize(evidence.logits, self.size_px), tokens, evidence.coarse)
-
-    def decode(self, tokens: Tensor, points: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-        """See :class:`Sam`; points are scaled from the crop to SAM's input."""
-        scale = self.input_px / self.size_px
-        logits: Tensor = self.decoder(tokens, (points + 0.5) * scale - 0.5, labels, mask)
+        logits: Tensor = self.decoder(tokens, points, labels, mask, screen)
         return logits
 
 
@@ -183,18 +260,9 @@ def resize(image: Tensor, side: int) -> Tensor:
 
 def _vit(name: str) -> Callable[[FaceSam, Path, int], Sam]:
     def build(face: FaceSam, checkpoint: Path, size_px: int) -> Sam:
-        if not checkpoint.is_file():
-            raise FileNotFoundError(
-                f"{checkpoint}: no such checkpoint; model {name} needs SAM's file"
-            )
-        try:
-            tensors = torch.load(checkpoint, map_location="cpu", weights_only=True)
-            sam = segment_anything("build_sam").sam_model_registry[name]()
-            sam.load_state_dict(tensors)
-        except (RuntimeError, EOFError, ValueError, TypeError, pickle.UnpicklingError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise ValueError(f"{checkpoint}: no checkpoint of SAM {name}: {reason}") from None
-        return VitSam(sam, face, size_px)
+        from s3pot.vit import VitSam, load_sam  # noqa: PLC0415 - it builds on this module
+
+        return VitSam(load_sam(name, checkpoint), face, size_px)
 
     return build
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from s3pot.sam import FaceSam, PromptedDecoder, VitSam, builders, segment_anything
+from s3pot.sam import FaceSam, PromptedDecoder, builders, segment_anything
+from s3pot.vit import VitSam
 
 
 def toy_sam() -> Any:
@@ -31,22 +32,38 @@ def test_a_batch_equals_sam_one_by_one() -> None:
     ours = PromptedDecoder(sam.prompt_encoder, sam.mask_decoder).eval()
     tokens, mask = torch.randn(3, 32, 4, 4), torch.randn(3, 1, 16, 16)
     points = torch.rand(3, 2, 2) * 63
-    boxes = torch.tensor([[5.0, 6, 30, 40], [1, 2, 60, 50], [20, 20, 40, 44]])
-    labels = torch.tensor([[1, 0], [1, 1], [0, -1]])
+    boxes = torch.tensor([[[5.0, 6], [30, 40]], [[1, 2], [60, 50]], [[20, 20], [40, 44]]])
+    asked = [(2, True), (1, True), (2, False)]  # so many points, and a box
+    labels = torch.tensor([[1, 0, 2, 3], [1, -1, 2, 3], [0, 1, -1, -1]])
     with torch.inference_mode():
-        all_points = torch.cat([points, boxes.reshape(3, 2, 2)], 1)
-        all_labels = torch.cat([labels, torch.tensor([[2, 3]]).expand(3, 2)], 1)
-        batch = ours(tokens, all_points, all_labels, mask)
-        for i in range(3):
-            sparse, dense = sam.prompt_encoder(
-                points=(points[i : i + 1], labels[i : i + 1]),
-                boxes=boxes[i : i + 1],
-                masks=mask[i : i + 1],
-            )
-            expected, _ = sam.mask_decoder(
-                tokens[i : i + 1], sam.prompt_encoder.get_dense_pe(), sparse, dense, False
-            )
-            torch.testing.assert_close(batch[i : i + 1], expected, rtol=1e-4, atol=1e-4)
+        for masked in (True, False):
+            batch = ours(tokens, torch.cat([points, boxes], 1), labels, mask if masked else None)
+            for i, (count, boxed) in enumerate(asked):
+                expected, _ = sam.mask_decoder(
+                    tokens[i : i + 1],
+                    sam.prompt_encoder.get_dense_pe(),
+                    *sam.prompt_encoder(
+                        points=(points[i : i + 1, :count], labels[i : i + 1, :count]),
+                        boxes=boxes[i : i + 1] if boxed else None,
+                        masks=mask[i : i + 1] if masked else None,
+                    ),
+                    False,
+                )
+                torch.testing.assert_close(batch[i : i + 1], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_attended_features_are_the_keys_of_sams_transformer() -> None:
+    sam = toy_sam()
+    kept: list[torch.Tensor] = []
+    sam.mask_decoder.transformer.register_forward_hook(lambda _m, _i, out: kept.append(out[1]))
+    tokens, points = torch.randn(1, 32, 4, 4), torch.tensor([[[20.0, 30.0]]])
+    with torch.inference_mode():
+        sparse, dense = sam.prompt_encoder((points, torch.ones(1, 1).long()), None, None)
+        sam.mask_decoder(tokens, sam.prompt_encoder.get_dense_pe(), sparse, dense, False)
+        ours = PromptedDecoder(sam.prompt_encoder, sam.mask_decoder).eval()
+        attended = ours.attend(tokens, points, torch.ones(1, 1).long())
+    expected = kept[0].reshape(1, 4, 4, 32).permute(0, 3, 1, 2)
+    torch.testing.assert_close(attended, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_package_can_still_be_imported_by_others() -> None:

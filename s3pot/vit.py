@@ -1,0 +1,94 @@
+"""SAM's official variants: ViT-B, ViT-L and ViT-H by checkpoint."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from s3pot.network import INPUT_SIZE_PX, Evidence
+from s3pot.sam import FaceSam, PromptedDecoder, Screen, resize, segment_anything
+
+PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+"""Of SAM's pictures, RGB 0-255 (method.md 2.1)."""
+
+
+class VitSam(nn.Module):
+    """An official SAM: its ViT gives the tokens and its decoder the mask; the embedded network
+    still gives the evidence that becomes the prompts.
+
+    Args:
+        sam: ``segment_anything.modeling.Sam``; any module may be its image encoder that takes
+            (B, 3, ``img_size``, ``img_size``) normalised pictures to (B, C, G, G).
+        face: the embedded network.
+        size_px: S, the side of the crops.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, sam: Any, face: FaceSam, size_px: int) -> None:
+        super().__init__()
+        self.image_encoder = sam.image_encoder
+        self.decoder = PromptedDecoder(sam.prompt_encoder, sam.mask_decoder)
+        self.face = face
+        self.size_px = size_px
+        self.input_px = int(sam.image_encoder.img_size)
+        self.grid = int(sam.prompt_encoder.image_embedding_size[0])
+        self.width = int(sam.prompt_encoder.embed_dim)
+        self.mask_side = 4 * self.grid
+        self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1) / 255)
+        self.register_buffer("std", torch.tensor(PIXEL_STD).view(1, 3, 1, 1) / 255)
+
+    def enhance(self, raw: Tensor, reference: Tensor, known: Tensor) -> Evidence:
+        """See :class:`s3pot.sam.Sam`."""
+        small = [resize(x, INPUT_SIZE_PX) for x in (raw, reference, known)]
+        evidence = self.face.enhance(*small)
+        return Evidence(resize(evidence.logits, self.size_px), self.encode(raw), evidence.coarse)
+
+    def encode(self, raw: Tensor) -> Tensor:
+        """See :class:`s3pot.sam.Sam`; the crop is brought to SAM's input, with SAM's mean and std."""
+        tokens: Tensor = self.image_encoder((resize(raw, self.input_px) - self.mean) / self.std)
+        return tokens
+
+    def attend(self, tokens: Tensor, points: Tensor, labels: Tensor) -> Tensor:
+        """See :class:`s3pot.sam.Sam`."""
+        return self.decoder.attend(tokens, self._scaled(points), labels)
+
+    def decode(
+        self, tokens: Tensor, points: Tensor, labels: Tensor, mask: Tensor | None,
+        screen: Screen | None = None,
+    ) -> Tensor:  # fmt: skip
+        """See :class:`s3pot.sam.Sam`."""
+        logits: Tensor = self.decoder(tokens, self._scaled(points), labels, mask, screen)
+        return logits
+
+    def _scaled(self, points: Tensor) -> Tensor:
+        """Points of the crop -> of SAM's input; pixel centres at integers in both."""
+        return (points + 0.5) * (self.input_px / self.size_px) - 0.5
+
+
+def load_sam(name: str, checkpoint: Path) -> Any:
+    """An official SAM with the weights of its file.
+
+    Args:
+        name: "vit_b", "vit_l" or "vit_h".
+        checkpoint: of that variant, as Meta ships it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, no checkpoint of SAM, or of another variant.
+    """
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"{checkpoint}: no such checkpoint; model {name} needs SAM's file")
+    try:
+        tensors = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        sam = segment_anything("build_sam").sam_model_registry[name]()
+        sam.load_state_dict(tensors)
+    except (RuntimeError, EOFError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{checkpoint}: no checkpoint of SAM {name}: {reason}") from None
+    return sam
