@@ -16,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from s3pot import reference, sam, weights
 from s3pot.network import Evidence
 from s3pot.prompts import PromptBatch, select_prompts
-from s3pot.types import Prompts, Reference
+from s3pot.types import Prompts, Reference, Structure
 
 Image = NDArray[np.uint8]
 Field = NDArray[np.float32]
@@ -62,6 +62,12 @@ def fold_norms(module: nn.Module) -> None:
                 module[i], module[i + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
 
 
+def nowhere(size: int) -> Structure:
+    """The structure of a crop of which nothing is known."""
+    maps = np.full((size, size, 2), -1, np.float32)
+    return Structure(np.zeros((size, size), np.uint8), maps, maps)
+
+
 class S3POT:
     """Evidence, prompts and masks for batches of faces.
 
@@ -103,9 +109,8 @@ class S3POT:
         if self.sam.size_px != size:
             raise ValueError(f"model {name!r} takes crops of {self.sam.size_px} px, got {size}")
         self._settle(self.sam)
-        painter = reference.builders[generator]()
+        painter = reference.builders[generator](reference.GeneratorOptions(folder))
         if painter is not None:
-            weights.fill(painter, "reference", folder)
             self._settle(painter)
         self._painter: Any = painter
 
@@ -160,8 +165,18 @@ class S3POT:
         )  # fmt: skip
 
     @torch.inference_mode()
-    def generate(self, crops: Sequence[Image], hidden: Sequence[Field]) -> list[Image]:
+    def generate(
+        self,
+        crops: Sequence[Image],
+        hidden: Sequence[Field],
+        structures: Sequence[Structure] | None = None,
+    ) -> list[Image]:
         """RF by the generator: (S, S, 3) crops and (S, S) probability of an occluder -> faces.
+
+        Args:
+            crops: uint8 RGB.
+            hidden: 0-1.
+            structures: the generator's guidance; None guides by nothing.
 
         Raises:
             RuntimeError: the model was built with generator "none".
@@ -169,7 +184,9 @@ class S3POT:
         if self._painter is None:
             raise RuntimeError("this model has no generator; build it with generator='unet'")
         mask = torch.from_numpy(np.stack(hidden)).to(self.device)[:, None]
-        painted = self._painter(self._up(np.stack(crops)), mask)
+        raw = self._up(np.stack(crops))
+        guides = structures or [nowhere(raw.shape[-1])] * len(raw)
+        painted = self._painter(raw, mask, reference.stack(guides, self.device))
         pixels = (painted * 255).round().clamp(0, 255).to(torch.uint8)
         return list(pixels.permute(0, 2, 3, 1).cpu().numpy())
 

@@ -1,65 +1,95 @@
-"""Reference generators: the face without the occluder, from nothing but the covered face.
+"""RF's generators: the face without the occluder, from nothing but the covered face.
 
-One contract, :class:`ReferenceGenerator`; a registry of builders at the bottom.
+One contract, :class:`ReferenceGenerator`; the registry of builders is at the bottom.
 """
+
+# ruff: noqa: PLC0415  a generator pays for its own imports only
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from s3pot.sam import resize
+from s3pot.types import Structure
 
-GENERATOR_PX = 96
+
+class StructureBatch(NamedTuple):
+    """Structures of B crops as tensors, see :class:`s3pot.types.Structure`.
+
+    Attributes:
+        labels: (B, S, S) int64, the paper's 12 classes.
+        unroll: (B, S, S, 2) float, for each pixel of the atlas x y of the crop; -1 where none.
+        roll: (B, S, S, 2) float, for each pixel of the crop x y of the atlas; -1 where none.
+    """
+
+    labels: Tensor
+    unroll: Tensor
+    roll: Tensor
+
+
+def stack(structures: Sequence[Structure], device: torch.device | str = "cpu") -> StructureBatch:
+    """Bring the structures of B crops to a device."""
+    return StructureBatch(
+        torch.from_numpy(np.stack([s.labels for s in structures])).to(device).long(),
+        torch.from_numpy(np.stack([s.unroll for s in structures])).to(device).float(),
+        torch.from_numpy(np.stack([s.roll for s in structures])).to(device).float(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorOptions:
+    """Attributes:
+    folder: of the weights; empty means those in the package.
+    source: for "diffusers": folder or hub name of an inpainting pipeline.
+    controlnet: for "diffusers": folder or hub name of a ControlNet; empty for none.
+    """
+
+    folder: str = ""
+    source: str = ""
+    controlnet: str = ""
 
 
 class ReferenceGenerator(Protocol):
-    """Paints what an occluder hides."""
+    """Paints the face without the occluder. The same input gives the same face each time.
 
-    def __call__(self, raw: Tensor, hidden: Tensor) -> Tensor:
-        """(B, 3, S, S) RGB 0-1 and (B, 1, S, S) probability that something is in front ->
-        (B, 3, S, S) RGB 0-1, the whole face uncovered.
+    Attributes:
+        whole: True if the whole face is painted anew, False if what is not hidden is kept as it is.
+    """
+
+    whole: bool
+
+    def __call__(self, raw: Tensor, hidden: Tensor, structure: StructureBatch) -> Tensor:
+        """Paint B faces.
+
+        Args:
+            raw: (B, 3, S, S) RGB 0-1.
+            hidden: (B, 1, S, S) 0-1, how much something is thought to be in front.
+            structure: where which part of the face lies.
+
+        Returns:
+            (B, 3, S, S) RGB 0-1; off the face it is the raw picture's.
         """
         ...
 
 
-def small_unet() -> nn.Module:
-    """A small UNet2DModel of diffusers: masked RGB and the mask in, RGB out, in one step."""
-    from diffusers import UNet2DModel  # noqa: PLC0415 - slow; most commands do not need it
+def _unet(options: GeneratorOptions) -> ReferenceGenerator:
+    from s3pot.unet import UNetGenerator
+    from s3pot.weights import fill
 
-    build: Any = UNet2DModel  # its constructor has no types
-    model: nn.Module = build(
-        sample_size=GENERATOR_PX, in_channels=4, out_channels=3, layers_per_block=1,
-        block_out_channels=(24, 48, 96, 128), norm_num_groups=8,
-        down_block_types=("DownBlock2D",) * 4, up_block_types=("UpBlock2D",) * 4,
-        add_attention=False,
-    )  # fmt: skip
-    return model
+    generator = UNetGenerator()
+    fill(generator, "reference", options.folder)
+    return generator
 
 
-class UNetGenerator(nn.Module):
-    """A UNet2DModel that answers in one step at 96 px; the visible part is kept as it is."""
+builders: dict[str, Callable[[GeneratorOptions], ReferenceGenerator | None]] = {
+    "unet": _unet,
+    "none": lambda _: None,
+}
+"""Generators by name. To add one: a builder and a line here; "none" invents nothing.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.unet: Any = small_unet()
-
-    def forward(self, raw: Tensor, hidden: Tensor) -> Tensor:
-        """See :class:`ReferenceGenerator`."""
-        size = raw.shape[-1]
-        face, mask = resize(raw, GENERATOR_PX), resize(hidden, GENERATOR_PX)
-        painted = resize(self.paint(face, mask), size)
-        return raw * (1 - hidden) + painted * hidden
-
-    def paint(self, face: Tensor, mask: Tensor) -> Tensor:
-        """One step at the generator's own size; both (B, ., 96, 96), 0-1 in and out."""
-        masked = torch.cat([(face * 2 - 1) * (1 - mask), mask], 1)
-        step = torch.zeros(len(face), device=face.device)
-        return ((self.unet(masked, step).sample + 1) / 2).clamp(0, 1)
-
-
-builders: dict[str, Callable[[], nn.Module | None]] = {"unet": UNetGenerator, "none": lambda: None}
-"""Generators by name. To add one: a builder and a line here; "none" invents nothing."""
+A builder loads its own weights; what it builds is an ``nn.Module``."""

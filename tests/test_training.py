@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from s3pot.network import INPUT_SIZE_PX, FaceNet
-from s3pot.reference import UNetGenerator
 from s3pot.sam import FaceSam
 from s3pot.training.composite import Faces, Sample, compose, put_in_front, recolour, skin_colour
 from s3pot.training.loop import Batch, Figures, Schedule, average, fit, mean_weights
@@ -28,6 +27,7 @@ from s3pot.training.samples import KINDS, CompositeSource, load_faces, to_tensor
 from s3pot.training.train_face import train_face
 from s3pot.training.train_head import spoil, train_head
 from s3pot.training.train_reference import guess_hidden, train_reference
+from s3pot.unet import UNetGenerator
 from tests.training_folder import write_cutouts, write_source
 from trackers.mesh import mean_face
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from s3pot.reference import GENERATOR_PX, UNetGenerator
 from s3pot.sam import resize
 from s3pot.training.loop import Batch, Figures, Schedule, fit
 from s3pot.training.samples import CompositeSource
+from s3pot.unet import GENERATOR_PX, UNetGenerator
 
 
 def guess_hidden(target: Tensor) -> Tensor:
