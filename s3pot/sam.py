@@ -260,11 +260,18 @@ def resize(image: Tensor, side: int) -> Tensor:
 
 def _vit(name: str) -> Callable[[FaceSam, Path, int], Sam]:
     def build(face: FaceSam, checkpoint: Path, size_px: int) -> Sam:
+        from s3pot.official import find_checkpoint  # noqa: PLC0415 - only who asks for it pays
         from s3pot.vit import VitSam, load_sam  # noqa: PLC0415 - it builds on this module
 
-        return VitSam(load_sam(name, checkpoint), face, size_px)
+        return VitSam(load_sam(name, find_checkpoint(name, checkpoint)), face, size_px)
 
     return build
+
+
+def _onnx(face: FaceSam, checkpoint: Path, size_px: int) -> Sam:
+    from s3pot.onnx_sam import OnnxSam  # noqa: PLC0415 - it builds on this module
+
+    return OnnxSam(checkpoint, face, size_px)
 
 
 builders: dict[str, Callable[[FaceSam, Path, int], Sam]] = {
@@ -272,5 +279,8 @@ builders: dict[str, Callable[[FaceSam, Path, int], Sam]] = {
     "vit_b": _vit("vit_b"),
     "vit_l": _vit("vit_l"),
     "vit_h": _vit("vit_h"),
+    "onnx": _onnx,
 }
-"""SAM variants by name. To add one: a builder and a line here."""
+"""SAM variants by name: (embedded network, checkpoint, size_px) -> variant. To add one: a builder
+and a line here. The checkpoint is a file, of "onnx" a folder; "face" takes none.
+"""

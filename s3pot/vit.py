@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,15 @@ from s3pot.sam import FaceSam, PromptedDecoder, Screen, resize, segment_anything
 
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of SAM's pictures, RGB 0-255 (method.md 2.1)."""
+
+VARIANT_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
+"""Width of the ViT -> variant."""
+
+UNREADABLE = (
+    RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError, OverflowError,
+    pickle.UnpicklingError, struct.error,
+)  # fmt: skip
+"""What ``torch.load`` raises for a file that is none of its own, or a part of one."""
 
 
 class VitSam(nn.Module):
@@ -82,13 +92,45 @@ def load_sam(name: str, checkpoint: Path) -> Any:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, no checkpoint of SAM, or of another variant.
     """
+    tensors = read_checkpoint(name, checkpoint)
+    seen = variant_of(tensors)
+    with torch.device("meta"):  # no time and no memory for weights that are not kept
+        sam = segment_anything("build_sam").sam_model_registry[name]()
+    try:
+        sam.load_state_dict(tensors, assign=True)
+    except RuntimeError as error:
+        looks = f"it looks like SAM's {seen}" if seen not in ("", name) else first_fault(error)
+        raise ValueError(f"{checkpoint}: no checkpoint of SAM {name}: {looks}") from None
+    return sam
+
+
+def read_checkpoint(name: str, checkpoint: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, as full floats.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, or holds something else.
+    """
     if not checkpoint.is_file():
         raise FileNotFoundError(f"{checkpoint}: no such checkpoint; model {name} needs SAM's file")
     try:
         tensors = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        sam = segment_anything("build_sam").sam_model_registry[name]()
-        sam.load_state_dict(tensors)
-    except (RuntimeError, EOFError, ValueError, TypeError, pickle.UnpicklingError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{checkpoint}: no checkpoint of SAM {name}: {reason}") from None
-    return sam
+    except UNREADABLE as error:
+        raise ValueError(
+            f"{checkpoint}: no checkpoint of SAM {name}: damaged, or no file of torch's:"
+            f" {first_fault(error)}"
+        ) from None
+    if not isinstance(tensors, dict) or not all(isinstance(v, Tensor) for v in tensors.values()):
+        raise ValueError(f"{checkpoint}: no checkpoint of SAM {name}: it holds no table of tensors")
+    return {k: v.float() for k, v in tensors.items()}
+
+
+def variant_of(tensors: dict[str, Tensor]) -> str:
+    """The variant that the tensors' shapes tell; empty if none."""
+    place = tensors.get("image_encoder.pos_embed")
+    return VARIANT_WIDTHS.get(place.shape[-1] if place is not None and place.ndim else 0, "")
+
+
+def first_fault(error: BaseException) -> str:
+    """What an error says, in a line that is not too long."""
+    return " ".join((str(error) or type(error).__name__).split())[:160]
