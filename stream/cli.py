@@ -7,19 +7,18 @@ Exit status: 0 done, 1 an internal failure, 2 bad input, 130 stopped by Ctrl-C.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stream.eval_command import eval_command
 from stream.refusal import BAD_INPUT, bad_input, say
 from stream.train import app as train
 
 if TYPE_CHECKING:
     from configs.settings import Settings
-    from stream.evaluate import Row
     from stream.run import RunReport
 
 app = typer.Typer(
@@ -28,6 +27,7 @@ app = typer.Typer(
 )  # fmt: skip
 
 app.add_typer(train, name="train")
+app.command("eval")(eval_command)
 
 STOPPED = 130
 
@@ -197,52 +197,6 @@ def bench_command(
             speed = bench(settings_of(config, overrides, effect), frames, bar)
     for line in speed.lines():
         typer.echo(line)
-
-
-@app.command("eval")
-def eval_command(
-    *,
-    clips: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Clips of one uncovered face each, .mp4.")
-    ] = None,
-    occluders: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="RGBA cut-outs to lay over the clips.")
-    ] = None,
-    photos: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="NN.jpg with NN_hand.png, 1 = hand.")
-    ] = None,
-    per_clip: Annotated[int, typer.Option(min=1, help="Composites of each clip.")] = 3,
-    frames: Annotated[int, typer.Option(min=10, help="At most so many frames of each clip.")] = 120,
-    config: Config = None,
-    overrides: Overrides = None,
-) -> None:
-    """Measure the masks against truth: composites on clips, photographs without history."""
-    if (clips is None) != (occluders is None) or (photos is None and clips is None):
-        say("nothing to measure: give --photos, or --clips and --occluders")
-        raise typer.Exit(BAD_INPUT)
-    with bad_input(ValueError, OSError):
-        from stream.evaluate import average, eval_clips, eval_photos
-        from stream.pipeline import Pipeline
-
-        settings = settings_of(config, overrides, None)
-
-        def make() -> Pipeline:
-            return Pipeline.from_settings(settings)
-
-        if clips is not None and occluders is not None:
-            tell_rows(eval_clips(clips, occluders, make, per_clip=per_clip, frames=frames), average)
-        if photos is not None:
-            tell_rows(eval_photos(photos, make), average)
-
-
-def tell_rows(rows: Iterator[Row], average: Callable[[list[Row]], Row]) -> None:
-    """Each row as it comes, then their mean."""
-    typer.echo(f"{'':<24}{'IoU':>7}{'bound. F':>10}{'false alarm':>13}{'no face':>9}")
-    seen = []
-    for row in rows:
-        seen.append(row)
-        typer.echo(str(row))
-    typer.echo(str(average(seen)))
 
 
 @app.callback(invoke_without_command=True)

@@ -1,248 +1,235 @@
-"""``s3pot eval``: how good are the masks, on composites with exact truth and on photographs.
+"""``s3pot eval``: every competitor's mask of the same aligned faces, scored against the truth.
 
-Composites lay held-out occluders over clips of uncovered faces; every third of a clip is left
-uncovered, so that false alarms are counted too.
+Read :func:`judge` first.  Scores are taken in face space, the square of ``align.size`` px: two px of
+boundary mean the same on a small face as on a large one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from s3pot.metrics import COVERED_SHARE, FrameScore, score
-from s3pot.training.composite import recolour
-from s3pot.training.occluders import Occluders, Rgba, load_occluders
-from stream.frame import Frame, FrameResult
-from stream.pipeline import Pipeline
-from stream.sources import FileSource
+from s3pot.metrics import FaceScore, lightness, score
+from stream.competitors import Competitor, PipelineCompetitor
+from stream.composites import CompositePlan, FindFace, composite_cases
+from stream.datasets import Case, clean_cases, find_cases
+from stream.pipeline import LEAST_PX, at_points
+from stream.truth import Bool, Image, MaskValues, RefusedError, Shot
+from trackers import AlignedFace, TrackedFace, align
+from trackers.align import cut
 
-Image = NDArray[np.uint8]
+Field = NDArray[np.float32]
 
-KINDS = {"hand": 0.6, "object": 0.15, "mask": 0.1, "scarf": 0.1, "sunglasses": 0.05}
+
+@dataclass(frozen=True, slots=True)
+class EvalSet:
+    """Cases that are summed up together.
+
+    Attributes:
+        name: in the tables.
+        count: how many cases there are; they are made one by one.
+        cases: to be iterated once.
+        refused: why others are none.
+    """
+
+    name: str
+    count: int
+    cases: Iterable[Case]
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table.
+    """One competitor's mask of one face of one picture.
 
     Attributes:
-        name: of the clip or photograph and its occluder.
-        iou, boundary_f: means over the frames in which the face is covered, 0 where it was not
-            found; nan if there are none.
-        false_alarm: 0-1, mean over the frames in which it is not.
-        missed: frames in which no face was found.
+        set, case, kind: where it is from, and what covers the face.
+        frame: of the case, from 0.
+        competitor: whose mask.
+        score: None where no face was found.
+        lost: no face was found though a covered one is there: an IoU of 0.
+        lightness: median L* of the face's visible pixels, 0-100; nan where no face was found.
     """
 
-    name: str
-    iou: float
-    boundary_f: float
-    false_alarm: float
-    missed: int
-
-    def __str__(self) -> str:
-        alarm = f"{100 * self.false_alarm:.2f} %"
-        return f"{self.name:<24}{self.iou:7.3f}{self.boundary_f:10.3f}{alarm:>13}{self.missed:9d}"
-
-
-def average(rows: list[Row]) -> Row:
-    """The mean of rows; what a row could not measure (nan) does not count."""
-
-    def mean(values: list[float]) -> float:
-        known = [v for v in values if not np.isnan(v)]
-        return float(np.mean(known)) if known else float("nan")
-
-    return Row(
-        f"mean of {len(rows)}", mean([r.iou for r in rows]), mean([r.boundary_f for r in rows]),
-        mean([r.false_alarm for r in rows]), sum(r.missed for r in rows),
-    )  # fmt: skip
+    set: str
+    case: str
+    kind: str
+    frame: int
+    competitor: str
+    score: FaceScore | None
+    lost: bool
+    lightness: float
 
 
-def summarize(name: str, scores: list[FrameScore | None], lost_covered: int = 0) -> Row:
-    """Means over frames.
+class Place(NamedTuple):
+    """Where a row is from; the first fields of :class:`Row`."""
 
-    Args:
-        name: of the row.
-        scores: one a frame; None is a frame in which no face was found.
-        lost_covered: how many of those hid a covered face: each counts as an IoU and F of 0.
+    set: str
+    case: str
+    kind: str
+    frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a row was scored on, to look at: (S, S, 3) uint8 crop, (S, S) bool masks."""
+
+    crop: Image
+    region: Bool
+    truth: Bool
+    mask: Bool
+
+
+Watch = Callable[[Row, View], None]
+
+
+def paired_set(folder: Path, values: MaskValues) -> EvalSet:
+    """Pictures or clips with masks.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or nothing in it can be used.
     """
-    found = [s for s in scores if s is not None]
-    lost = [FrameScore(0.0, 0.0, 0.0, 1.0)] * lost_covered
-    covered = [s for s in found if not np.isnan(s.iou)] + lost
-    clean = [s.false_alarm for s in found if s.covered == 0]
-
-    def mean(values: list[float]) -> float:
-        return float(np.mean(values)) if values else float("nan")
-
-    return Row(
-        name, mean([s.iou for s in covered]), mean([s.boundary_f for s in covered]), mean(clean),
-        len(scores) - len(found),
-    )  # fmt: skip
+    cases, refused = find_cases(folder, values)
+    if not cases:
+        why = refused[0] if refused else "no pictures and no clips"
+        raise FileNotFoundError(f"{folder}: no picture with a mask: {why}")
+    return EvalSet(folder.name, len(cases), cases, tuple(refused))
 
 
-def score_result(result: FrameResult, truth: NDArray[np.bool_]) -> FrameScore | None:
-    """Score the largest face of a result; None where there is no face."""
-    if not result.masks:
-        return None
-    height, width = truth.shape
-    mask = max(
-        result.masks, key=lambda m: m.region.sum() / abs(np.linalg.det(m.frame_to_face[:, :2]))
-    )
-    region = mask.in_box(mask.region.astype(np.float32), (0, 0, width, height)) > 0.5
-    if not region.any():
-        return None
-    return score(mask.to_frame(height, width) > 0.5, truth, region)
+def clean_set(folder: Path) -> EvalSet:
+    """Uncovered faces.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or nothing in it.
+    """
+    cases = clean_cases(folder)
+    if not cases:
+        raise FileNotFoundError(f"{folder}: no pictures and no clips")
+    return EvalSet(f"{folder.name} clean", len(cases), cases)
 
 
-def eval_clips(
-    clips: Path, occluders: Path, make: Callable[[], Pipeline], *,
-    per_clip: int = 3, frames: int = 120, seed: int = 7,
-) -> Iterator[Row]:  # fmt: skip
-    """Composites of held-out occluders over every clip of a folder; a row each.
-
-    Args:
-        clips: folder of .mp4 files with one uncovered face.
-        occluders: folder of RGBA cut-outs; the held-out sixth is used.
-        make: builds a fresh pipeline for each composite.
-        per_clip: composites of each clip.
-        frames: at most so many frames of each.
-        seed: of occluders and paths.
+def composite_set(
+    clips: Path, occluders: Path, find_face: FindFace, plan: CompositePlan
+) -> EvalSet:
+    """Held-out occluders over clips, with history or as single frames.
 
     Raises:
         FileNotFoundError: there are no clips or no occluders.
     """
-    paths = sorted(clips.glob("*.mp4"))
-    if not paths:
-        raise FileNotFoundError(f"{clips}: no .mp4 files")
-    choice = load_occluders(occluders, KINDS, held_out=True)
-    for path in paths:
-        source = FileSource(path)
-        pictures = [frame.image for frame, _ in zip(source, range(frames), strict=False)]
-        source.close()
-        for turn in range(per_clip):
-            rng = np.random.default_rng([seed, len(path.stem), *path.stem.encode(), turn])
-            yield eval_composite(f"{path.stem}/{turn}", pictures, choice, make(), rng)
+    cases = composite_cases(clips, occluders, find_face, plan)
+    count = len(list(clips.glob("*.mp4"))) * plan.per_clip * (plan.cold or 1)
+    return EvalSet(f"{clips.name} {'cold' if plan.cold else 'composites'}", count, cases)
 
 
-def eval_composite(
-    name: str,
-    pictures: list[Image],
-    choice: Occluders,
-    pipeline: Pipeline,
-    rng: np.random.Generator,
-) -> Row:
-    """One occluder over one clip: first third clean, then in, at rest, out, clean again."""
-    face = _first_face(pictures[0], pipeline)
-    kind, occluder = choice.pick(rng)
-    if (
-        kind == "hand" and rng.random() < 0.6
-    ):  # skin over skin, in the face's own tone: the hard case
-        x0, y0, x1, y1 = face.astype(int)
-        cheek = pictures[0][
-            (y0 + y1) // 2 : (y0 + 2 * y1) // 3, (3 * x0 + x1) // 4 : (x0 + 3 * x1) // 4
-        ]
-        occluder = recolour(occluder, (np.median(cheek.reshape(-1, 3), 0) / 255).astype(np.float32))
-    path = _path(face, len(pictures), rng)
-    truths: list[NDArray[np.bool_]] = []
+class Finder:
+    """Finds and follows the largest face, once for all competitors, with our own tracker.
 
-    def frames() -> Iterator[Frame]:
-        for index, picture in enumerate(pictures):
-            image, truth = lay(picture, occluder, path[index], face, kind)
-            truths.append(truth)
-            yield Frame(image, index, Fraction(index, 25), name)
-
-    scores = [score_result(result, truths[result.frame.index]) for result in pipeline(frames())]
-    pipeline.close()
-    x0, y0, x1, y1 = np.maximum(face, 0).astype(int)
-    hidden = [truth[y0:y1, x0:x1].mean() >= COVERED_SHARE for truth in truths]
-    lost = sum(hide and s is None for hide, s in zip(hidden, scores, strict=True))
-    return summarize(f"{name} {kind}", scores, lost)
-
-
-def _first_face(picture: Image, pipeline: Pipeline) -> NDArray[np.float32]:
-    found = pipeline.detector(picture)
-    if not found:
-        raise ValueError(
-            "the first frame of the clip has no face; such a clip cannot be composited on"
-        )
-    return max(found, key=lambda d: d.score).box_px
-
-
-def _path(
-    face: NDArray[np.float32], count: int, rng: np.random.Generator
-) -> list[tuple[float, float, float] | None]:
-    """x, y of the occluder's leading edge and its angle in each frame; None while it is away."""
-    x0, y0, x1, y1 = face
-    size, centre = x1 - x0, np.array([(x0 + x1) / 2, (y0 + y1) / 2])
-    angle = rng.choice([0.0, np.pi / 2, np.pi], p=[0.3, 0.4, 0.3]) + rng.normal(0, 0.3)
-    outward = np.array([np.cos(angle), np.sin(angle)])
-    rest = centre + rng.normal(0, 0.25, 2) * size - outward * size * 0.2
-    start, stay = count // 3, count // 6
-    path: list[tuple[float, float, float] | None] = [None] * start
-    speed = rng.uniform(0.04, 0.15)
-    steps = int(1.6 / speed)
-    reach = (
-        [1.6 - speed * i for i in range(steps)] + [0.0] * stay + [speed * i for i in range(steps)]
-    )
-    for distance in reach[: count - start]:
-        spot = rest + outward * distance * size + rng.normal(0, 0.004, 2) * size
-        path.append((float(spot[0]), float(spot[1]), float(angle)))
-    return path + [None] * (count - len(path))
-
-
-def lay(
-    picture: Image, occluder: Rgba, place: tuple[float, float, float] | None,
-    face: NDArray[np.float32], kind: str,
-) -> tuple[Image, NDArray[np.bool_]]:  # fmt: skip
-    """Composite one frame; returns the picture and where the occluder is opaque by half."""
-    height, width = picture.shape[:2]
-    if place is None:
-        return picture, np.zeros((height, width), bool)
-    x, y, angle = place
-    turn = angle if kind == "hand" else 0.0
-    long_side = max(occluder.shape[:2]) if kind != "hand" else occluder.shape[1]
-    scale = float(face[2] - face[0]) * (2.0 if kind == "hand" else 1.0) / long_side
-    cos, sin = scale * np.cos(turn), scale * np.sin(turn)
-    anchor = np.array([0.0 if kind == "hand" else occluder.shape[1] / 2, occluder.shape[0] / 2])
-    matrix = np.array([[cos, -sin], [sin, cos]])
-    affine = np.column_stack([matrix, np.array([x, y]) - matrix @ anchor])
-    layer = occluder.copy()
-    layer[..., :3] *= layer[..., 3:]
-    layer = cv2.warpAffine(layer, affine, (width, height), flags=cv2.INTER_AREA)
-    alpha = layer[..., 3:]
-    image = picture * (1 - alpha) + layer[..., :3] * 255
-    return image.round().clip(0, 255).astype(np.uint8), alpha[..., 0] > 0.5
-
-
-def eval_photos(folder: Path, make: Callable[[], Pipeline]) -> Iterator[Row]:
-    """Photographs ``NN.jpg`` with ``NN_hand.png`` (1 = hand): one frame, no history (cold start).
-
-    Raises:
-        FileNotFoundError: a photograph has no mask, or there is no photograph.
-        ValueError: a photograph cannot be read, or its mask is of another size.
+    Args:
+        ours: its mask tells the tracker what is covered, as in the pipeline.
     """
-    photos = sorted(p for p in folder.glob("*.jpg"))
-    if not photos:
-        raise FileNotFoundError(f"{folder}: no .jpg files")
-    for photo in photos:
-        truth = cv2.imread(str(photo.with_name(f"{photo.stem}_hand.png")), cv2.IMREAD_GRAYSCALE)
-        if truth is None:
-            raise FileNotFoundError(f"{photo}: no mask {photo.stem}_hand.png beside it")
-        read = cv2.imread(str(photo))
-        if read is None:
-            raise ValueError(f"{photo}: not a picture that can be read")
-        image = cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
-        if truth.shape != image.shape[:2]:
-            raise ValueError(
-                f"{photo}: its mask is {truth.shape}, the photograph {image.shape[:2]}"
-            )
-        pipeline = make()
-        results = list(pipeline([Frame(image, 0, Fraction(0), photo.name)]))
-        pipeline.close()
-        figures = score_result(results[0], truth > 0)
-        yield summarize(photo.stem, [figures], int(figures is None and truth.any()))
+
+    def __init__(self, ours: PipelineCompetitor) -> None:
+        self.size = ours.size
+        self._detector, self._tracker = ours.pipeline.detector, ours.pipeline.tracker
+
+    def first_box(self, image: Image) -> NDArray[np.float32] | None:
+        """The surest detection of a picture; see :data:`stream.composites.FindFace`."""
+        found = self._detector(image)
+        return max(found, key=lambda d: d.score).box_px if found else None
+
+    def __call__(self, image: Image) -> TrackedFace | None:
+        """The largest face of the next frame; None where there is none."""
+        if min(image.shape[:2]) < LEAST_PX:
+            return None
+        detections = self._detector(image) if self._tracker.wants_detections else None
+        faces = self._tracker.update(image, detections)
+        return max(faces, key=_area_px, default=None)
+
+    def cover(self, face: AlignedFace, probability: Field) -> None:
+        """Tell the tracker what is hidden; to be cut off by the frame is as good as to be covered."""
+        hidden = np.where(face.inside & face.region, probability, 0)
+        hidden = np.where(face.inside, hidden, 1).astype(np.float32)
+        self._tracker.cover(face.track_id, at_points(hidden, face.landmarks))
+
+
+def _area_px(face: TrackedFace) -> float:
+    x0, y0, x1, y1 = face.box_px
+    return float((x1 - x0) * (y1 - y0))
+
+
+def evaluate(
+    group: EvalSet, finder: Finder, competitors: Sequence[Competitor], *,
+    watch: Watch = lambda _row, _view: None, refuse: Callable[[str], None],
+    step: Callable[[], None] = lambda: None,
+) -> Iterator[Row]:  # fmt: skip
+    """The rows of a set, case by case; a case begins with nothing remembered.
+
+    Args:
+        group: the set.
+        finder: of the first competitor.
+        competitors: the first of them is ours.
+        watch: is shown each row that has a score.
+        refuse: is told why a case could not be measured; it gives no rows.
+        step: is called after each case.
+    """
+    for text in group.refused:
+        refuse(text)
+    for case in group.cases:
+        for competitor in competitors:
+            competitor.reset()
+        seen: list[tuple[Row, View | None]] = []
+        try:
+            for frame, shot in enumerate(case.shots()):
+                place = Place(group.name, case.name, case.kind, frame)
+                seen += judge(shot, finder, competitors, place)
+        except RefusedError as error:
+            refuse(str(error))
+            seen = []
+        for row, view in seen:
+            if view is not None:
+                watch(row, view)
+            yield row
+        step()
+
+
+def judge(
+    shot: Shot, finder: Finder, competitors: Sequence[Competitor], place: Place
+) -> list[tuple[Row, View | None]]:
+    """Find the face once, ask every competitor, score each answer."""
+
+    def row(who: Competitor, figures: FaceScore | None, light: float) -> Row:
+        lost = figures is None and shot.hides
+        return Row(*place, competitor=who.name, score=figures, lost=lost, lightness=light)
+
+    tracked = finder(shot.image)
+    face = align(shot.image, tracked, finder.size) if tracked is not None else None
+    if face is None or tracked is None or not (face.region & face.inside).any():
+        return [(row(who, None, float("nan")), None) for who in competitors]
+    truth, region = carried(shot.truth, face), face.region & face.inside
+    visible = None if shot.visible is None else carried(shot.visible, face)
+    light = lightness(face.image, region & ~truth)
+    rows: list[tuple[Row, View | None]] = []
+    for who in competitors:
+        its_face = face if who.size == finder.size else align(shot.image, tracked, who.size)
+        its_truth = truth if its_face is face else carried(shot.truth, its_face)
+        answer = who(its_face, its_truth, tracked.age)
+        if answer.shape != region.shape:
+            answer = cv2.resize(answer, region.shape, interpolation=cv2.INTER_LINEAR)
+        if who is competitors[0]:
+            finder.cover(face, answer)
+        mask = region & (answer > 0.5)
+        figures = score(mask, truth, region, visible=visible)
+        rows.append((row(who, figures, light), View(face.image, region, truth & region, mask)))
+    return rows
+
+
+def carried(mask: Bool, face: AlignedFace) -> Bool:
+    """A (H, W) mask of the frame in a face's crop: the same warp as its picture's, half and more."""
+    warped = cut(np.where(mask, 255, 0).astype(np.uint8), face.frame_to_face, face.image.shape[0])
+    return np.asarray(warped > 127)
