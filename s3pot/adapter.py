@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from s3pot.weights import WeightsError
+from s3pot.weights import WeightsError, catalogue, fill
 
 HEADS = 4
 
@@ -79,3 +79,24 @@ def load_adapter(path: Path, width: int) -> Adapter:
         raise WeightsError(f"{path}: an adapter for {of}; this SAM's prompts are {width} wide")
     adapter.load_state_dict(tensors)
     return adapter.eval()
+
+
+def find_adapter(path: str, folder: str, width: int) -> Adapter | None:
+    """The adapter for a SAM of this width: the file, or else the one among the weights.
+
+    Args:
+        path: of ``adapter.safetensors``; empty looks for ``adapter-WIDTH`` in the catalogue.
+        folder: of the weights; empty means those in the package.
+        width: C of the SAM.
+
+    Returns:
+        None where there is neither: prompts then go unscreened.
+    """
+    if path:
+        return load_adapter(Path(path), width)
+    name = f"adapter-{width}"
+    if name not in {file.name for file in catalogue(folder)}:
+        return None
+    adapter = Adapter(width)
+    fill(adapter, name, folder)
+    return adapter

@@ -8,14 +8,16 @@ atlas is carried out to the current pose.  Both ways are piecewise-affine mesh w
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from s3pot.parse import mesh_structure
 from s3pot.repose import mesh_map, sample
-from s3pot.types import Reference
+from s3pot.types import Reference, Structure
 
 Image = NDArray[np.uint8]
 Field = NDArray[np.float32]
@@ -25,10 +27,6 @@ STALE_FRAMES = 1500
 
 SAME_PLACE_PX = 4.0
 """A way to the crop and back that ends within this is one and the same place of the skin."""
-
-INVENTION_FRAMES = 8
-"""What a generator invented fades from memory in so many frames. A false alarm on a beard is painted
-over with skin, and the contrast to that skin would confirm the alarm for ever: seen on real clips."""
 
 
 @dataclass(slots=True)
@@ -65,17 +63,25 @@ class ReferenceBank:
         min_age_frames: a face younger than this teaches nothing: its landmarks are still settling
             (measured in the trials: .57 IoU with the first frame as reference, .69 without it).
         generated_trust: ``known`` of an invented pixel.
+        history: learn clean pixels as they come; False keeps to what was invented.
+        invention_frames: what a generator invented fades from memory in so many frames; 0 keeps it.
+            A false alarm on a beard is painted over with skin, and the contrast to that skin would
+            confirm the alarm for ever: seen on real clips.
+        parts: class name -> rings of points, for the structure map.
         max_identities: the least recently seen face beyond this is forgotten.
     """
 
     def __init__(
         self, template: Field, triangles: NDArray[np.int16], size: int, *, rate: float = 0.15,
         clean_below: float = 0.1, margin_px: int = 6, min_age_frames: int = 3,
-        generated_trust: float = 0.4, max_identities: int = 64,
+        generated_trust: float = 0.4, history: bool = True, invention_frames: int = 8,
+        parts: Mapping[str, Sequence[Sequence[int]]] | None = None, max_identities: int = 64,
     ) -> None:  # fmt: skip
         self._template, self._triangles, self._size = template, triangles, size
         self._rate, self._clean_below, self._min_age = rate, clean_below, min_age_frames
         self._generated_trust, self._max_identities = generated_trust, max_identities
+        self._history, self._invention_frames = history, invention_frames
+        self._parts = parts or {}
         self._kernel = np.ones((2 * margin_px + 1,) * 2, np.uint8)
         self._atlases: OrderedDict[int, Atlas] = OrderedDict()
         _, self._area = mesh_map(template, template, triangles, size)
@@ -84,12 +90,9 @@ class ReferenceBank:
         """Forget everyone."""
         self._atlases.clear()
 
-    def known_share(self, identity: int) -> float:
-        """0-1, how much of the face's area is remembered or invented."""
-        atlas = self._atlases.get(identity)
-        if atlas is None:
-            return 0.0
-        return float(((atlas.count > 0) | atlas.invented)[self._area > 0].mean())
+    def structure(self, landmarks: Field) -> Structure:
+        """What guides a generator on a crop with these landmarks (N, 3), px of the crop."""
+        return mesh_structure(landmarks, self._template, self._triangles, self._parts, self._size)
 
     def wants_invention(self, identity: int) -> bool:
         """Whether a generator should fill in: once, for a face that nothing is known of yet."""
@@ -106,7 +109,8 @@ class ReferenceBank:
         atlas.frames += 1
         stale = np.minimum((atlas.frames - atlas.last) / STALE_FRAMES, 1)
         seen = np.minimum(0.7 + 0.3 * atlas.count / 5, 1) * (1 - 0.4 * stale)
-        fresh = max(0.0, 1 - (atlas.frames - 1 - (atlas.asked or 0)) / INVENTION_FRAMES)
+        age, lasts = atlas.frames - 1 - (atlas.asked or 0), self._invention_frames
+        fresh = max(0.0, 1 - age / lasts) if lasts else 1.0
         trust = np.where(atlas.invented, self._generated_trust * fresh, seen)
         trust[(atlas.count == 0) & ~atlas.invented] = 0
         known = sample(trust.astype(np.float32), maps)
@@ -131,7 +135,7 @@ class ReferenceBank:
             age_frames: of the track.
         """
         atlas = self._atlas(identity)
-        if age_frames < self._min_age:
+        if age_frames < self._min_age or not self._history:
             return
         suspect = (probability >= self._clean_below) | ~visible
         clean = cv2.dilate(suspect.astype(np.uint8), self._kernel) == 0
@@ -158,7 +162,9 @@ class ReferenceBank:
         own = np.stack(np.meshgrid(*[np.arange(self._size, dtype=np.float32)] * 2), -1)
         return np.abs(returned - own).max(-1) < SAME_PLACE_PX
 
-    def invent(self, identity: int, image: Image, landmarks: Field, hidden: Field) -> None:
+    def invent(
+        self, identity: int, image: Image, landmarks: Field, hidden: Field, *, whole: bool = False
+    ) -> None:
         """Fill what was never seen clean and is hidden now.
 
         What looks uncovered stays unknown until it is learned: a copy of this very frame as its own
@@ -169,11 +175,12 @@ class ReferenceBank:
             image: (S, S, 3) uint8 RGB crop, generated.
             landmarks: (N, 3) px of the crop.
             hidden: (S, S) 0-1 probability that something covers the face.
+            whole: the generator painted the whole face anew: take all of it.
         """
         atlas = self._atlas(identity)
         atlas.asked = atlas.frames
         maps, facing = mesh_map(self._template, landmarks, self._triangles, self._size)
-        painted = sample(self.widened(hidden), maps) > 0.99  # all four pixels it is mixed from
+        painted = whole | (sample(self.widened(hidden), maps) > 0.99)  # all four it is mixed from
         empty = (atlas.count == 0) & (facing > 0) & painted
         atlas.image[empty] = sample(image, maps)[empty]
         atlas.invented |= empty

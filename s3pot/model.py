@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,26 +14,65 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from s3pot import reference, sam, weights
-from s3pot.network import Evidence
-from s3pot.prompts import PromptBatch, select_prompts
+from s3pot.adapter import find_adapter
+from s3pot.evidence import EvidenceMethod, PromptOptions
+from s3pot.paper import Paper, PaperOptions
+from s3pot.parse import parsers
+from s3pot.prompts import PromptBatch
+from s3pot.sam import Sam
 from s3pot.types import Prompts, Reference, Structure
 
 Image = NDArray[np.uint8]
 Field = NDArray[np.float32]
 
 
+class Method(Protocol):
+    """RF's picture in, logits out: one way through FE, PS and SAM's decoder. Registry: METHODS."""
+
+    cold: bool
+    """Whether it finds anything without a reference."""
+
+    def enhance(self, raw: Tensor, reference: Tensor, known: Tensor) -> Any:
+        """FE: (B, 3, S, S) RGB 0-1 twice, (B, 1, S, S) 0-1 -> whatever the method goes on with."""
+        ...
+
+    def logits(self, features: Any, region: Tensor) -> Tensor:
+        """PS and decoder: (B, 1, S, S) face -> (B, 1, S, S) logits, positive = occluder."""
+        ...
+
+    def prompts(self, features: Any, region: Tensor) -> PromptBatch:
+        """PS alone: what SAM is asked."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class PromptOptions:
-    """Attributes: as in :func:`s3pot.prompts.select_prompts`; ``decoder_weight`` is the decoder's
-    share of the final logits, the evidence has the rest.
+class ModelOptions:
+    """Sections [model] and [reference], as far as they are the model's.
+
+    Attributes:
+        method: "evidence" (ours), "paper" or "released".
+        name: of the SAM: "face", or "vit_b", "vit_l", "vit_h", "onnx" with ``checkpoint``.
+        checkpoint: path of an official SAM checkpoint; of "onnx" a folder.
+        generator: a name of :data:`s3pot.reference.builders`.
+        source, controlnet: see :class:`s3pot.reference.GeneratorOptions`.
+        parser: "mesh" or "learned", see :mod:`s3pot.parse`.
+        device: "auto", "cpu", "cuda", "cuda:N".
+        size: S, side of the crops in px; "face" works on 192.
+        folder: of the weights; empty means those in the package.
+        threads: of torch on the CPU, for the whole process; 0 leaves it to torch.
     """
 
-    positive: int = 4
-    negative: int = 4
-    box: bool = True
-    mask_scale: float = 1.0
-    min_area: float = 0.004
-    decoder_weight: float = 0.5
+    method: str = "evidence"
+    name: str = "face"
+    checkpoint: str = ""
+    generator: str = "unet"
+    source: str = ""
+    controlnet: str = ""
+    parser: str = "mesh"
+    device: str = "auto"
+    size: int = 192
+    folder: str = ""
+    threads: int = 0
 
 
 def pick_device(name: str) -> torch.device:
@@ -62,24 +101,24 @@ def fold_norms(module: nn.Module) -> None:
                 module[i], module[i + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
 
 
-def nowhere(size: int) -> Structure:
-    """The structure of a crop of which nothing is known."""
-    maps = np.full((size, size, 2), -1, np.float32)
-    return Structure(np.zeros((size, size), np.uint8), maps, maps)
+def chosen(kind: str, name: str, allowed: Iterable[str]) -> None:
+    """Refuse a name that no registry has.
+
+    Raises:
+        ValueError: the name and what is allowed.
+    """
+    if name not in allowed:
+        raise ValueError(f"unknown {kind} {name!r}; allowed: {sorted(allowed)}")
 
 
 class S3POT:
-    """Evidence, prompts and masks for batches of faces.
+    """References, evidence, prompts and masks for batches of faces.
 
     Args:
-        name: "face", or "vit_b", "vit_l", "vit_h" with ``checkpoint``.
-        checkpoint: path of an official SAM checkpoint.
-        generator: "unet" or "none".
-        device: "auto", "cpu", "cuda", "cuda:N".
-        size: S, side of the crops in px; "face" works on 192.
-        folder: of the weights; empty means those in the package.
-        threads: of torch on the CPU, for the whole process; 0 leaves it to torch.
-        prompts: see :class:`PromptOptions`.
+        options: see :class:`ModelOptions`.
+        prompts: of method "evidence".
+        paper: of method "paper".
+        adapter: weights of the paper's screening; empty: those of the package for this SAM.
 
     Raises:
         ValueError: unknown name, no such device, a size that the model does not take, bad weights.
@@ -87,109 +126,125 @@ class S3POT:
     """
 
     def __init__(
-        self, *, name: str = "face", checkpoint: str = "", generator: str = "unet",
-        device: str = "auto", size: int = 192, folder: str = "", threads: int = 0,
-        prompts: PromptOptions | None = None,
+        self, options: ModelOptions | None = None, *, prompts: PromptOptions | None = None,
+        paper: PaperOptions | None = None, adapter: str = "",
     ) -> None:  # fmt: skip
-        if name not in sam.builders:
-            raise ValueError(f"unknown model {name!r}; allowed: {sorted(sam.builders)}")
-        if generator not in reference.builders:
-            raise ValueError(
-                f"unknown generator {generator!r}; allowed: {sorted(reference.builders)}"
-            )
-        self.device = pick_device(device)
-        if threads > 0:
-            torch.set_num_threads(threads)
-        self.options = prompts or PromptOptions()
+        o = options or ModelOptions()
+        chosen("method", o.method, METHODS)
+        chosen("model", o.name, sam.builders)
+        chosen("generator", o.generator, reference.builders)
+        chosen("parser", o.parser, parsers)
+        self.device = pick_device(o.device)
+        if o.threads > 0:
+            torch.set_num_threads(o.threads)
         face = sam.FaceSam()
-        weights.fill(face, "face", folder)
+        weights.fill(face, "face", o.folder)
         face.eval()
         fold_norms(face)
-        self.sam = sam.builders[name](face, Path(checkpoint), size)
-        if self.sam.size_px != size:
-            raise ValueError(f"model {name!r} takes crops of {self.sam.size_px} px, got {size}")
-        self._settle(self.sam)
-        painter = reference.builders[generator](reference.GeneratorOptions(folder))
-        if painter is not None:
-            self._settle(painter)
-        self._painter: Any = painter
+        self.sam = sam.builders[o.name](face, Path(o.checkpoint), o.size)
+        if self.sam.size_px != o.size:
+            raise ValueError(f"model {o.name!r} takes crops of {self.sam.size_px} px, got {o.size}")
+        setup = MethodOptions(
+            prompts or PromptOptions(), paper or PaperOptions(), adapter, o.folder
+        )
+        self.method: Method = self._settle(METHODS[o.method](self.sam, setup))
+        guide = reference.GeneratorOptions(o.folder, o.source, o.controlnet)
+        self._painter = self._settle(reference.builders[o.generator](guide))
+        self._parser = self._settle(parsers[o.parser](o.folder))
 
-    def _settle(self, module: Any) -> None:
-        module.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    def _settle(self, module: Any) -> Any:
+        if module is not None:
+            module.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        return module
 
     @property
     def generates(self) -> bool:
         """Whether a generator can invent what was never seen."""
         return self._painter is not None
 
+    @property
+    def paints_whole(self) -> bool:
+        """Whether the generator paints the whole face, not only what is hidden."""
+        return self._painter is not None and self._painter.whole
+
     @torch.inference_mode()
-    def enhance(self, crops: Sequence[Image], references: Sequence[Reference]) -> Evidence:
-        """FE for B faces: (S, S, 3) uint8 RGB crops and their references -> evidence, tokens."""
+    def enhance(self, crops: Sequence[Image], references: Sequence[Reference]) -> Any:
+        """FE for B faces: (S, S, 3) uint8 RGB crops and their references -> features, which stay on
+        the device and which only the method can read.
+        """
         raw = self._up(np.stack(crops))
         painted = self._up(np.stack([r.image for r in references]))
         known = torch.from_numpy(np.stack([r.known for r in references])).to(self.device)[:, None]
-        return self.sam.enhance(raw, painted, known)
+        return self.method.enhance(raw, painted, known)
 
     @torch.inference_mode()
-    def decode(self, evidence: Evidence, regions: Sequence[NDArray[np.bool_]]) -> Field:
-        """PS and SAM's decoder for B faces -> (B, S, S) float32 logits, positive = occluder.
-
-        The decoder's logits, brought to the crop's size, are mixed with the evidence's: its grid is
-        half as fine, and what it adds and what the evidence keeps is measured in the README.
-        """
-        region = torch.from_numpy(np.stack(regions)).to(self.device).float()[:, None]
-        prompts = self._select(evidence.logits, region)
-        share = self.options.decoder_weight
-        logits = evidence.logits
-        if share > 0:
-            coarse = self.sam.decode(evidence.tokens, prompts.points, prompts.labels, prompts.mask)
-            logits = logits * (1 - share) + sam.resize(coarse, logits.shape[-1]) * share
+    def decode(self, features: Any, regions: Sequence[NDArray[np.bool_]]) -> Field:
+        """PS and SAM's decoder for B faces -> (B, S, S) float32 logits, positive = occluder."""
+        logits = self.method.logits(features, self._on_device(regions))
         down: Field = logits[:, 0].float().cpu().numpy()
         return down
 
     @torch.inference_mode()
-    def prompts(self, evidence: Evidence, regions: Sequence[NDArray[np.bool_]]) -> list[Prompts]:
+    def prompts(self, features: Any, regions: Sequence[NDArray[np.bool_]]) -> list[Prompts]:
         """What the decoder would be asked, to look at; one for each face."""
-        region = torch.from_numpy(np.stack(regions)).to(self.device).float()[:, None]
-        batch = self._select(evidence.logits, region)
+        batch = self.method.prompts(features, self._on_device(regions))
         return [
             Prompts(p.cpu().numpy(), k.cpu().numpy(), m[0].cpu().numpy())
             for p, k, m in zip(*batch, strict=True)
         ]
 
-    def _select(self, logits: Tensor, region: Tensor) -> PromptBatch:
-        o = self.options
-        return select_prompts(
-            logits, region, positive=o.positive, negative=o.negative, box=o.box,
-            mask_scale=o.mask_scale, mask_side=self.sam.mask_side, min_area=o.min_area,
-        )  # fmt: skip
+    def _on_device(self, regions: Sequence[NDArray[np.bool_]]) -> Tensor:
+        return torch.from_numpy(np.stack(regions)).to(self.device).float()[:, None]
 
     @torch.inference_mode()
     def generate(
-        self,
-        crops: Sequence[Image],
-        hidden: Sequence[Field],
-        structures: Sequence[Structure] | None = None,
+        self, crops: Sequence[Image], hidden: Sequence[Field], structures: Sequence[Structure]
     ) -> list[Image]:
-        """RF by the generator: (S, S, 3) crops and (S, S) probability of an occluder -> faces.
+        """RF by the generator, for B faces.
 
         Args:
-            crops: uint8 RGB.
-            hidden: 0-1.
-            structures: the generator's guidance; None guides by nothing.
+            crops: (S, S, 3) uint8 RGB.
+            hidden: (S, S) 0-1, how much something is thought to be in front.
+            structures: from the mesh; the parser has the last word on the labels.
 
         Raises:
             RuntimeError: the model was built with generator "none".
         """
         if self._painter is None:
             raise RuntimeError("this model has no generator; build it with generator='unet'")
-        mask = torch.from_numpy(np.stack(hidden)).to(self.device)[:, None]
         raw = self._up(np.stack(crops))
-        guides = structures or [nowhere(raw.shape[-1])] * len(raw)
-        painted = self._painter(raw, mask, reference.stack(guides, self.device))
+        mask = torch.from_numpy(np.stack(hidden)).to(self.device)[:, None]
+        guide = reference.stack(structures, self.device)
+        painted = self._painter(raw, mask, guide._replace(labels=self._parser(raw, guide)))
         pixels = (painted * 255).round().clamp(0, 255).to(torch.uint8)
         return list(pixels.permute(0, 2, 3, 1).cpu().numpy())
 
     def _up(self, images: Image) -> Tensor:
         """(B, S, S, 3) uint8 on the host -> (B, 3, S, S) float 0-1 on the device."""
         return torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
+
+
+@dataclass(frozen=True, slots=True)
+class MethodOptions:
+    """What a method is built from: the options of each, and where its weights lie."""
+
+    prompts: PromptOptions
+    paper: PaperOptions
+    adapter: str
+    folder: str
+
+
+def _paper(sam: Sam, options: MethodOptions) -> Paper:
+    return Paper(sam, options.paper, find_adapter(options.adapter, options.folder, sam.width))
+
+
+def _released(sam: Sam, options: MethodOptions) -> Paper:
+    return Paper(sam, replace(options.paper, released=True), None)
+
+
+METHODS: dict[str, Callable[[Sam, MethodOptions], Method]] = {
+    "evidence": lambda sam, options: EvidenceMethod(sam, options.prompts),
+    "paper": _paper,
+    "released": _released,
+}
+"""Ways through FE and PS by name."""

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from configs import Settings, load_settings
 from s3pot.bank import ReferenceBank
-from s3pot.model import S3POT, PromptOptions
+from s3pot.evidence import PromptOptions
+from s3pot.model import S3POT, ModelOptions
+from s3pot.paper import PaperOptions
 from s3pot.types import OcclusionMask, Reference
 from stream.frame import Frame, FrameResult
 from stream.smooth import LogitSmoother
@@ -68,8 +70,8 @@ class Pipeline:
         if not faces:
             return []
         references = self.references(faces)
-        evidence = self.model.enhance([face.image for face in faces], references)
-        decoded = self.model.decode(evidence, [face.region for face in faces])
+        features = self.model.enhance([face.image for face in faces], references)
+        decoded = self.model.decode(features, [face.region for face in faces])
         masks = []
         for face, logits, reference, age in zip(
             faces, decoded, references, ages_frames, strict=True
@@ -88,15 +90,22 @@ class Pipeline:
         """RF: each face as remembered, what is missing invented first."""
         for face in faces:
             if self.model.generates and self.bank.wants_invention(face.identity):
-                remembered = self.bank.reference(face.identity, face.landmarks)
-                evidence = self.model.enhance([face.image], [remembered])
-                hidden = sigmoid(self.model.decode(evidence, [face.region])[0])
-                wide = self.bank.widened(hidden)
-                painted = face.image  # nothing of it is taken where nothing is hidden
-                if wide[face.region].any():
-                    (painted,) = self.model.generate([face.image], [wide])
-                self.bank.invent(face.identity, painted, face.landmarks, hidden)
+                self.invent(face)
         return [self.bank.reference(face.identity, face.landmarks) for face in faces]
+
+    def invent(self, face: AlignedFace) -> None:
+        """RF by the generator: what a first look takes for hidden, or the whole face, is painted."""
+        hidden = np.zeros(face.region.shape, np.float32)
+        if self.model.method.cold:
+            remembered = self.bank.reference(face.identity, face.landmarks)
+            features = self.model.enhance([face.image], [remembered])
+            hidden = sigmoid(self.model.decode(features, [face.region])[0])
+        wide, whole = self.bank.widened(hidden), self.model.paints_whole
+        painted = face.image  # nothing of it is taken where nothing is painted
+        if whole or wide[face.region].any():
+            structure = self.bank.structure(face.landmarks)
+            (painted,) = self.model.generate([face.image], [wide], [structure])
+        self.bank.invent(face.identity, painted, face.landmarks, hidden, whole=whole)
 
     def reset(self) -> None:
         """Forget every face: another stream begins."""
@@ -112,8 +121,7 @@ class Pipeline:
     def from_settings(cls, settings: Settings | None = None) -> Pipeline:
         """Build every stage from settings (defaults when None); see ``configs/default.toml``."""
         s = settings or load_settings()
-        p, r, mean = s.prompts, s.reference, mean_face()
-        size = s.align.size
+        r, mean, size = s.reference, mean_face(), s.align.size
         return cls(
             detector=MediaPipeDetector(
                 min_score=s.detect.min_score, small_faces=s.detect.small_faces, max_faces=s.detect.max_faces
@@ -123,21 +131,28 @@ class Pipeline:
                 low_score=s.track.low_score, mesh_score=s.track.mesh_score,
                 max_coast_frames=s.track.max_coast_frames,
             ),
-            model=S3POT(
-                name=s.model.name, checkpoint=s.model.checkpoint, generator=r.generator,
-                device=s.model.device, size=size, folder=s.model.weights, threads=s.model.threads,
-                prompts=PromptOptions(
-                    positive=p.positive, negative=p.negative, box=p.box, mask_scale=p.mask_scale,
-                    min_area=p.min_area, decoder_weight=p.decoder_weight,
-                ),
-            ),
+            model=make_model(s),
             bank=ReferenceBank(
                 mean.points_px(size), mean.triangles, size, rate=r.rate, clean_below=r.clean_below,
                 margin_px=r.margin_px, min_age_frames=r.min_age_frames, generated_trust=r.generated_trust,
+                history=r.history, invention_frames=r.invention_frames, parts=mean.parts,
             ),
             smoother=LogitSmoother(s.smooth.attack, s.smooth.release, s.smooth.jump),
             size=size,
         )  # fmt: skip
+
+
+def make_model(s: Settings) -> S3POT:
+    """The method as the settings ask for it."""
+    m, r = s.model, s.reference
+    options = ModelOptions(
+        method=m.method, name=m.name, checkpoint=m.checkpoint, generator=r.generator,
+        source=r.source, controlnet=r.controlnet, parser=r.parser, device=m.device,
+        size=s.align.size, folder=m.weights, threads=m.threads,
+    )  # fmt: skip
+    prompts = PromptOptions(**s.prompts.model_dump(), treat=s.treat.model_dump())
+    paper = s.paper.model_dump(exclude={"adapter"})
+    return S3POT(options, prompts=prompts, paper=PaperOptions(**paper), adapter=s.paper.adapter)
 
 
 def sigmoid(logits: Field) -> Field:
