@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from s3pot.types import KINDS
+
 INPUT_SIZE_PX = 192
 TOKEN_STRIDE_PX = 8
 GRID = INPUT_SIZE_PX // TOKEN_STRIDE_PX
@@ -25,11 +27,13 @@ class Evidence(NamedTuple):
     logits: (B, 1, S, S), positive = something is in front of the face.
     tokens: (B, TOKEN_WIDTH, GRID, GRID), the enhanced features at stride 8.
     coarse: (B, 1, GRID, GRID), logits read off the tokens alone; used in training only.
+    kinds: (B, K, S/4, S/4), logits of what covers each place, see :data:`s3pot.types.KINDS`.
     """
 
     logits: Tensor
     tokens: Tensor
     coarse: Tensor
+    kinds: Tensor
 
 
 TOKEN_WIDTH = DECODER_WIDTHS[2]
@@ -91,6 +95,7 @@ class FaceNet(nn.Module):
         )
         self.mix = nn.ModuleList(conv(d, d) for d in DECODER_WIDTHS)
         self.coarse = nn.Conv2d(TOKEN_WIDTH, 1, 1)
+        self.kinds = nn.Conv2d(DECODER_WIDTHS[1], len(KINDS), 1)
         self.fine = nn.Sequential(nn.Conv2d(DECODER_WIDTHS[0], 4, 3, padding=1), nn.PixelShuffle(2))
 
     def forward(self, raw: Tensor, reference: Tensor, known: Tensor) -> Evidence:
@@ -114,4 +119,6 @@ class FaceNet(nn.Module):
             fused = self.mix[level](now)
             if level == 2:
                 tokens = fused
-        return Evidence(self.fine(fused), tokens, self.coarse(tokens))
+            if level == 1:
+                kinds = self.kinds(fused)
+        return Evidence(self.fine(fused), tokens, self.coarse(tokens), kinds)

@@ -8,6 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+KINDS = ("face", "hand", "mask", "sunglasses", "glasses", "hair", "hat", "other")
+"""What a pixel of a face can be covered by; "face" is bare. The order is the network's."""
+
+PART_OF_FACE = ("glasses", "hair", "hat")
+"""Kinds that the evidence was taught to take for face; a label policy can have it otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from trackers.align import align_landmarks, cut
 from trackers.detect import MediaPipeDetector
@@ -20,6 +21,8 @@ CROP_PX, FACE_PX = 224, 192
 
 MIN_SCORE = 0.9
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+UNKNOWN = 255
+"""In ``labels.npy``: nobody has said what the pixel is."""
 
 
 def prepare(folders: list[Path], out: Path, on_photo: Callable[[Path], None]) -> int:
@@ -27,7 +30,8 @@ def prepare(folders: list[Path], out: Path, on_photo: Callable[[Path], None]) ->
 
     Args:
         folders: searched for pictures, one identity a file name; ``Name_0001.jpg`` and
-            ``Name_0002.jpg`` are two photographs of one person.
+            ``Name_0002.jpg`` are two photographs of one person. A folder ``images`` may have a
+            folder ``masks`` beside it, with a PNG of CelebAMask-HQ's 19 classes for each picture.
         out: folder to write to; made if missing.
         on_photo: called before each photograph.
 
@@ -47,16 +51,17 @@ def prepare(folders: list[Path], out: Path, on_photo: Callable[[Path], None]) ->
     if not faces:
         raise ValueError(f"no face was found in {len(paths)} pictures of {folders}")
     out.mkdir(parents=True, exist_ok=True)
-    names, images, landmarks = zip(*faces, strict=True)
+    names, images, landmarks, labels = zip(*faces, strict=True)
     np.save(out / "images.npy", np.stack(images))
     np.save(out / "landmarks.npy", np.stack(landmarks))
+    np.save(out / "labels.npy", np.stack(labels))
     (out / "index.json").write_text(json.dumps({"identity": names}), encoding="utf-8")
     return len(faces)
 
 
 def _faces(
     paths: list[Path], on_photo: Callable[[Path], None]
-) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.float32]]]:
+) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]]:
     detector, mesh = MediaPipeDetector(), FaceMesh()
     try:
         for path in paths:
@@ -64,17 +69,46 @@ def _faces(
             picture = cv2.imread(str(path))
             if picture is None:
                 continue
-            found = crop_largest(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), detector, mesh)
+            image = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+            found = largest(image, detector, mesh)
             if found is not None:
-                yield re.sub(r"_\d+$", "", path.stem), *found
+                matrix, landmarks = found
+                labels = _labels(path, image.shape[:2], matrix)
+                yield (
+                    re.sub(r"_\d+$", "", path.stem), cut(image, matrix, CROP_PX), landmarks, labels
+                )  # fmt: skip
     finally:
         detector.close()
+
+
+def _labels(path: Path, size: tuple[int, int], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """(224, 224) the 19 classes of a picture's mask, cut like it; UNKNOWN where there is none.
+
+    Raises:
+        ValueError: the mask has other proportions than the picture.
+    """
+    place = path.parent.with_name("masks") / f"{path.stem}.png"
+    if path.parent.name != "images" or not place.is_file():
+        return np.full((CROP_PX, CROP_PX), UNKNOWN, np.uint8)
+    mask = np.asarray(Image.open(place))  # OpenCV would turn a palette's indices into colours
+    if mask.shape != size or mask.dtype != np.uint8:
+        raise ValueError(f"{place}: an index mask of {size} was expected, got {mask.shape}")
+    flags = cv2.INTER_NEAREST
+    return cv2.warpAffine(mask, matrix, (CROP_PX,) * 2, flags=flags, borderValue=UNKNOWN)
 
 
 def crop_largest(
     image: NDArray[np.uint8], detector: MediaPipeDetector, mesh: FaceMesh
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]] | None:
     """The largest face of a picture: (224, 224, 3) RGB crop, (468, 3) landmarks in px of it."""
+    found = largest(image, detector, mesh)
+    return None if found is None else (cut(image, found[0], CROP_PX), found[1])
+
+
+def largest(
+    image: NDArray[np.uint8], detector: MediaPipeDetector, mesh: FaceMesh
+) -> tuple[NDArray[np.float64], NDArray[np.float32]] | None:
+    """Where the largest face is: (2, 3) picture px -> crop px, (468, 3) landmarks in crop px."""
     detections = detector(image)
     if not detections:
         return None
@@ -91,4 +125,4 @@ def crop_largest(
     matrix[:, 2] += (CROP_PX - FACE_PX) / 2
     landmarks[:, :2] = landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     landmarks[:, 2] *= np.hypot(matrix[0, 0], matrix[1, 0])
-    return cut(image, matrix, CROP_PX), landmarks
+    return matrix, landmarks

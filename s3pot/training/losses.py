@@ -33,6 +33,21 @@ def evidence_loss(logits: Tensor, target: Tensor, region: Tensor) -> Tensor:
     return (entropy * weight).sum() / weight.sum() + 0.5 * dice.mean()
 
 
+def kind_loss(logits: Tensor, kinds: Tensor, region: Tensor) -> Tensor:
+    """Cross-entropy of the kinds, at the middle of each cell, on the face.
+
+    Args:
+        logits: (B, K, S/4, S/4).
+        kinds: (B, S, S) int64, 255 where nobody has said.
+        region: (B, 1, S, S) 0 or 1.
+    """
+    step = kinds.shape[-1] // logits.shape[-1]
+    middle = slice(step // 2, None, step)
+    truth = torch.where(region[:, 0, middle, middle] > 0, kinds[:, middle, middle], 255)
+    total = F.cross_entropy(logits, truth, ignore_index=255, reduction="sum")
+    return total / (truth != 255).sum().clamp(min=1)
+
+
 def region_iou(logits: Tensor, target: Tensor, region: Tensor) -> tuple[Tensor, Tensor]:
     """Per sample: occlusion IoU inside the region, nan where the face is clean; and the share of
     the region that is a false alarm. Shapes as above; both (B,).

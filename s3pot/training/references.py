@@ -26,10 +26,12 @@ class FacePhoto:
     """Attributes:
     image: (H, W, 3) uint8 RGB, roughly aligned, with some margin.
     landmarks: (468, 3) float32 px.
+    labels: (H, W) uint8, CelebAMask-HQ's 19 classes, 255 where nobody has said; None: nowhere.
     """
 
     image: NDArray[np.uint8]
     landmarks: NDArray[np.float32]
+    labels: NDArray[np.uint8] | None = None
 
 
 def bend(

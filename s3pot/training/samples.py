@@ -20,17 +20,22 @@ from s3pot.network import INPUT_SIZE_PX
 from s3pot.training.composite import Faces, Sample, compose
 from s3pot.training.occluders import Occluders, load_occluders
 
-KINDS = {
-    "hand": 0.42, "drawn_hand": 0.13, "drawn": 0.19, "object": 0.10,
-    "mask": 0.07, "scarf": 0.05, "sunglasses": 0.04,
+MIX = {
+    "hand": 0.34, "drawn_hand": 0.15, "drawn": 0.17, "object": 0.09, "mask": 0.07,
+    "scarf": 0.04, "sunglasses": 0.04, "glasses": 0.03, "hat": 0.03, "hair": 0.04,
 }  # fmt: skip
+"""How often each kind of occluder is laid on."""
+
+
+LABELLED_SHARE = 0.15
+"""So often a face with labels is taken on purpose."""
 
 
 def load_faces(folder: Path, triangles: NDArray[np.int16], held_out: bool) -> Faces:
-    """Faces written by ``s3pot train prepare``; one identity in twenty is held out.
+    """Faces written by ``s3pot train prepare``; one identity in ten is held out.
 
     Args:
-        folder: holds ``images.npy``, ``landmarks.npy`` and ``index.json``.
+        folder: holds ``images.npy``, ``landmarks.npy``, ``index.json``, and maybe ``labels.npy``.
         triangles: (T, 3) of the mesh that the landmarks are points of.
         held_out: the held-out identities instead of the others.
 
@@ -39,7 +44,7 @@ def load_faces(folder: Path, triangles: NDArray[np.int16], held_out: bool) -> Fa
         ValueError: no face is left on this side of the split.
     """
     names = json.loads((folder / "index.json").read_text())["identity"]
-    chosen = [i for i, n in enumerate(names) if (zlib.crc32(n.encode()) % 20 == 0) == held_out]
+    chosen = [i for i, n in enumerate(names) if (zlib.crc32(n.encode()) % 10 == 0) == held_out]
     if not chosen:
         raise ValueError(f"{folder}: no {'held-out ' if held_out else ''}face among {len(names)}")
     people: dict[str, list[int]] = {}
@@ -48,7 +53,10 @@ def load_faces(folder: Path, triangles: NDArray[np.int16], held_out: bool) -> Fa
     siblings = [[j for j in people[names[i]] if j != place] for place, i in enumerate(chosen)]
     images = np.load(folder / "images.npy", mmap_mode="r")
     landmarks = np.load(folder / "landmarks.npy")
-    return Faces(_Rows(images, chosen), landmarks[chosen], siblings, triangles)  # type: ignore[arg-type]
+    labels = None
+    if (folder / "labels.npy").is_file():
+        labels = _Rows(np.load(folder / "labels.npy", mmap_mode="r"), chosen)
+    return Faces(_Rows(images, chosen), landmarks[chosen], siblings, triangles, labels)  # type: ignore[arg-type]
 
 
 class _Rows:
@@ -65,14 +73,17 @@ class _Rows:
 
 
 def to_tensors(samples: list[Sample]) -> dict[str, Tensor]:
-    """Stack samples: raw, reference (B, 3, S, S); known, target, region (B, 1, S, S); all 0-1."""
+    """Stack samples: raw, reference, clean (B, 3, S, S) and known, target, region (B, 1, S, S), all
+    0-1; kinds (B, S, S) int64.
+    """
 
     def stack(field: str) -> Tensor:
         arrays = np.stack([np.atleast_3d(getattr(sample, field)) for sample in samples])
         scale = 1.0 if arrays.dtype == bool else 255.0
         return torch.from_numpy(arrays).permute(0, 3, 1, 2).float() / scale
 
-    return {field: stack(field) for field in Sample._fields}
+    batch = {field: stack(field) for field in Sample._fields if field != "kinds"}
+    return batch | {"kinds": torch.from_numpy(np.stack([s.kinds for s in samples])).long()}
 
 
 class _Composites(IterableDataset[dict[str, Tensor]]):
@@ -88,8 +99,12 @@ class _Composites(IterableDataset[dict[str, Tensor]]):
         worker = get_worker_info()
         rng = np.random.default_rng([self._seed, worker.id if worker else 0])
         cv2.setNumThreads(1)
+        labelled = self._faces.labelled()
         while True:
             picks = rng.integers(len(self._faces.images), size=self._batch)
+            if len(labelled):  # few are, and only they show what hair is
+                chosen = labelled[rng.integers(len(labelled), size=self._batch)]
+                picks = np.where(rng.random(self._batch) < LABELLED_SHARE, chosen, picks)
             yield to_tensors(
                 [compose(self._faces, self._occluders, int(i), self._size, rng) for i in picks]
             )
@@ -125,5 +140,5 @@ class CompositeSource:
 
     def _stream(self, held_out: bool, batch: int, seed: int) -> _Composites:
         faces = load_faces(self.faces, self.triangles, held_out)
-        occluders = load_occluders(self.occluders, KINDS, held_out)
+        occluders = load_occluders(self.occluders, MIX, held_out)
         return _Composites(faces, occluders, self.size, batch, seed)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from s3pot.network import GRID, FaceNet
 from s3pot.training.loop import Batch, Figures, Schedule, fit
-from s3pot.training.losses import evidence_loss, region_iou
+from s3pot.training.losses import evidence_loss, kind_loss, region_iou
 from s3pot.training.samples import CompositeSource
 
 
@@ -20,7 +20,8 @@ def batch_loss(net: nn.Module, batch: Batch) -> Tensor:
     evidence = net(batch["raw"], batch["reference"], batch["known"])
     loss = evidence_loss(evidence.logits, batch["target"], batch["region"])
     target = F.interpolate(batch["target"], (GRID, GRID), mode="area")
-    return loss + 0.2 * F.binary_cross_entropy_with_logits(evidence.coarse, target)
+    loss = loss + 0.2 * F.binary_cross_entropy_with_logits(evidence.coarse, target)
+    return loss + 0.15 * kind_loss(evidence.kinds, batch["kinds"], batch["region"])
 
 
 @torch.inference_mode()
