@@ -95,8 +95,8 @@ def likeness(
 
 def _taken(similarity: Tensor, partner: Tensor) -> Tensor:
     """(B, M, N) similarities and (B, M) partners -> (B, N): of each column to the row that took it."""
-    out = torch.full_like(similarity[:, 0], -torch.inf)
-    if 0 in similarity.shape:
+    out = similarity.new_full((similarity.shape[0], similarity.shape[2]), -torch.inf)
+    if similarity.shape[1] == 0:
         return out
     value = similarity.gather(2, partner.clamp(min=0)[..., None])[..., 0]
     value = torch.where(partner == NOBODY, -torch.inf, value)
