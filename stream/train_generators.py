@@ -1,0 +1,57 @@
+"""``s3pot train pca | regional | parser``: references without history, and the parser."""
+
+# ruff: noqa: PLC0415  a command pays for its own imports only
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream.refusal import bad_input
+from stream.train import BAD, Cooldown, Faces, Run, Seed, Steps, app
+
+
+@app.command()
+def regional(
+    *, faces: Faces, run: Run = Path("runs/regional"),
+    steps: Steps = 1000, cooldown: Cooldown = 350, seed: Seed = 1,
+) -> None:  # fmt: skip
+    """Train the generator that is guided by the label map alone."""
+    from s3pot.training.loop import Schedule
+    from s3pot.training.train_regional import BareSource, train_regional
+    from trackers.mesh import mean_face
+
+    mean = mean_face()
+    source = BareSource(faces, mean.triangles, mean.parts)
+    schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed, rate=2e-3, every=100)
+    with bad_input(*BAD):
+        train_regional(source, run, schedule, typer.echo)
+
+
+@app.command()
+def pca(
+    *, faces: Faces,
+    folder: Annotated[Path, typer.Option(help="Folder of weights, see model.weights.")],
+    components: Annotated[int, typer.Option(help="Of the linear model.", min=1)] = 60,
+    count: Annotated[int, typer.Option(help="Faces to use at most.", min=1)] = 4000,
+    seed: Seed = 1,
+) -> None:  # fmt: skip
+    """Fit the linear model of faces and write it to a folder of weights as "pca"."""
+    import numpy as np
+
+    from s3pot import weights
+    from s3pot.training.train_pca import train_pca
+    from trackers.mesh import mean_face
+
+    mean = mean_face()
+    with bad_input(*BAD):
+        side = np.load(faces / "images.npy", mmap_mode="r").shape[1]
+        # The atlas is the same face at any size of its square.
+        state = train_pca(
+            faces, mean.points_px(side), mean.triangles,
+            components=components, count=count, seed=seed,
+        )  # fmt: skip
+        path = weights.export("pca", state, folder)
+    typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {weights.digest(path)}")
