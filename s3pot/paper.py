@@ -138,12 +138,8 @@ class Paper(nn.Module):
             (B, 1, S, S) logits, positive = occluder. Off the face NOTHING; and where no token is
             the occluder's, for SAM cuts something out whatever it is asked (not so if released).
         """
-        chosen = self.select(contrast, region)
-        answer = self.enlarge(self.decode(contrast.raw, chosen.prompts))
-        if not self.options.released:
-            found = (chosen.prompts.labels == OCCLUDER).any(1)
-            answer = torch.where(found[:, None, None, None], answer, NOTHING)
-        return torch.where(region > 0, answer, NOTHING)
+        prompts = self.prompts(contrast, region)
+        return self.mask(self.decode(contrast.raw, prompts), prompts, region)
 
     def prompts(self, contrast: Contrast, region: Tensor) -> PromptBatch:
         """What SAM is asked; shapes as for :meth:`logits`. The mask is 0 where none is sent."""
@@ -187,12 +183,18 @@ class Paper(nn.Module):
         answer = torch.cat(answers)
         return answer if self.options.polarity == "occluder" else -answer
 
-    def enlarge(self, answer: Tensor) -> Tensor:
-        """(B, 1, L, L) -> (B, 1, S, S): half-pixel centres; as released corner on corner (Q11)."""
-        size = self.sam.size_px
-        if self.options.released:
-            return F.interpolate(answer, (size, size), mode="bilinear", align_corners=True)
-        return resize(answer, size)
+    def mask(self, answer: Tensor, prompts: PromptBatch, region: Tensor) -> Tensor:
+        """What :meth:`decode` said -> (B, 1, S, S), see :meth:`logits`.
+
+        Enlarged by half-pixel centres; as released corner on corner (Q11).
+        """
+        size, released = self.sam.size_px, self.options.released
+        if released:
+            answer = F.interpolate(answer, (size, size), mode="bilinear", align_corners=True)
+        else:
+            found = (prompts.labels == OCCLUDER).any(1)
+            answer = torch.where(found[:, None, None, None], resize(answer, size), NOTHING)
+        return torch.where(region > 0, answer, NOTHING)
 
     def _likeness(self, a_x: Tensor, a_y: Tensor, face: Tensor) -> Tensor:
         """(B, G, G): how like its partner each raw token is; -inf without partner, nan off the face."""
