@@ -55,3 +55,19 @@ def pca(
         )  # fmt: skip
         path = weights.export("pca", state, folder)
     typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {weights.digest(path)}")
+
+
+@app.command()
+def parser(
+    *, faces: Faces, run: Run = Path("runs/parser"),
+    steps: Steps = 700, cooldown: Cooldown = 250, seed: Seed = 1,
+) -> None:  # fmt: skip
+    """Train the parser on faces that `prepare` found with masks beside them."""
+    from s3pot.training.loop import Schedule
+    from s3pot.training.train_parser import LabelledSource, train_parser
+    from trackers.mesh import mean_face
+
+    source = LabelledSource(faces, mean_face().triangles)
+    schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed, rate=2e-3, every=100)
+    with bad_input(*BAD):
+        train_parser(source, run, schedule, typer.echo)

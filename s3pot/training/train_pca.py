@@ -45,7 +45,7 @@ def train_pca(
     total = len(faces.images)
     if 2 * min(count, total) <= components:
         raise ValueError(f"{components} components need more than {min(count, total)} faces")
-    picks = np.random.default_rng(seed).permutation(total)[:count]
+    picks = np.sort(np.random.default_rng(seed).permutation(total)[:count])
     inside = atlas_inside(template, triangles, faces.images[0].shape[0])
     rows = [_texture(faces, int(i), template) for i in picks]
     both = torch.stack([row for texture in rows for row in (texture, texture.flip(-1))])

@@ -60,7 +60,7 @@ class BareSource:
         # Pixel centres at integers: (x + 0.5) * scale - 0.5.
         points = (photo.landmarks + 0.5) * np.float32(GENERATOR_PX / INPUT_SIZE_PX) - 0.5
         labels = draw_labels(points.astype(np.float32), self.parts, GENERATOR_PX)
-        return np.float32(image), labels, random_hidden(GENERATOR_PX, rng)
+        return image.astype(np.float32), labels, random_hidden(GENERATOR_PX, rng)
 
 
 def random_hidden(size: int, rng: Generator) -> NDArray[np.float32]:
