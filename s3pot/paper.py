@@ -53,8 +53,8 @@ class PaperOptions:
         window: tokens, a partner is looked for within, on the face (Q4, Q5); 0 is everywhere, also
             off the face, as released.
         threshold: robust deviations (median absolute deviation times 1.4826) below the face's
-            median similarity from which a token is the occluder's; 0 sets no threshold, only who
-            finds no partner is, as released.
+            median similarity from which a token is the occluder's; 0 sets no threshold: who finds
+            no partner is, as released.
         points: at most so many of each kind, well spread; 0 is all.
         mask: also send the contrast as dense mask prompt.
         screen: let the adapter screen the prompts.
@@ -197,13 +197,19 @@ class Paper(nn.Module):
         return torch.where(region > 0, answer, NOTHING)
 
     def _likeness(self, a_x: Tensor, a_y: Tensor, face: Tensor) -> Tensor:
-        """(B, G, G): how like its partner each raw token is; -inf without partner, nan off the face."""
+        """(B, G, G): how like its partner each raw token is; -inf without partner, nan off the face.
+
+        One-to-one within a window leaves a tenth of a clean face over, and it is no more often the
+        occluder's than the rest (TinyViT tokens, composites: 0.17 against 0.16).  So with a
+        threshold a token left over is judged by the reference at its own place: false points on
+        clean faces fall from 16 to 7 %.
+        """
         o = self.options
+        value = position_contrast(a_x, a_y)
         if o.match:
             columns = face if o.window else torch.ones_like(face)
-            value = likeness(a_y, a_x, face, columns, o.window)
-        else:
-            value = position_contrast(a_x, a_y)
+            matched = likeness(a_y, a_x, face, columns, o.window)
+            value = torch.where(matched.isfinite(), matched, value) if o.threshold else matched
         return torch.where(face, value, torch.nan)
 
     def _points(self, excess: Tensor, face: Tensor, matched: Tensor) -> tuple[PromptBatch, Tensor]:

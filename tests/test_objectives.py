@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from s3pot.objectives import MENDED, PUBLISHED, Objectives, ObjectiveOptions, at_points, objectives
+from s3pot.objectives import MENDED, PUBLISHED, ObjectiveOptions, Objectives, at_points, objectives
 from s3pot.prompts import FACE, OCCLUDER, PADDING
 
 SIZE = 4
