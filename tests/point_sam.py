@@ -14,8 +14,8 @@ class PointSam(nn.Module):
     """Keeps :class:`s3pot.sam.Sam`. Each token is the mean colour of its square about grey, and a
     constant, so that cosine sees lightness too.
 
-    ``decode`` gives every place the label of the nearest point: +4 for foreground, -4 for
-    background; ``screen`` is shown each point's embedding (its label's sign in every channel) and
+    ``decode`` gives every place the label of the nearest point: +1 for foreground, -1 for
+    background; ``screen`` is shown each point's embedding, four numbers whose mean that is, and
     moves the answer by what it adds. ``asked`` keeps what it was asked.
     """
 
@@ -47,7 +47,7 @@ class PointSam(nn.Module):
         batch, side = len(tokens), self.mask_side
         if labels.shape[1] == 0:
             return torch.zeros(batch, 1, side, side)
-        sparse = (labels * 8.0 - 4)[..., None].expand(-1, -1, self.width)
+        sparse = (labels * 2.0 - 1)[..., None] * torch.tensor([0.5, 1.5, 1.0, 1.0])
         if screen is not None:
             sparse = screen(sparse, labels < 0)
         at = (torch.arange(side) + 0.5) * (self.size_px / side) - 0.5
