@@ -113,6 +113,8 @@ class Paper(nn.Module):
         ValueError: unknown polarity, or a negative window, threshold or number of points.
     """
 
+    cold = False
+
     def __init__(self, sam: Sam, options: PaperOptions, adapter: Adapter | None) -> None:
         super().__init__()
         if options.polarity not in POLARITIES:
