@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from s3pot.network import Evidence
-from s3pot.policy import judge
+from s3pot.policy import check, judge
 from s3pot.prompts import PromptBatch, select_prompts
 from s3pot.sam import Sam, resize
 
@@ -39,6 +39,9 @@ class EvidenceMethod(nn.Module):
     Args:
         sam: whose decoder is asked.
         options: see :class:`PromptOptions`.
+
+    Raises:
+        ValueError: the label policy names a kind or a treatment that nobody knows.
     """
 
     cold = True
@@ -46,6 +49,7 @@ class EvidenceMethod(nn.Module):
 
     def __init__(self, sam: Sam, options: PromptOptions) -> None:
         super().__init__()
+        check(options.treat)
         self.sam, self.options = sam, options
 
     def enhance(self, raw: Tensor, reference: Tensor, known: Tensor) -> Evidence:

@@ -57,7 +57,9 @@ class VitSam(nn.Module):
         """See :class:`s3pot.sam.Sam`."""
         small = [resize(x, INPUT_SIZE_PX) for x in (raw, reference, known)]
         evidence = self.face.enhance(*small)
-        return Evidence(resize(evidence.logits, self.size_px), self.encode(raw), evidence.coarse)
+        return evidence._replace(
+            logits=resize(evidence.logits, self.size_px), tokens=self.encode(raw)
+        )
 
     def encode(self, raw: Tensor) -> Tensor:
         """See :class:`s3pot.sam.Sam`; the crop is brought to SAM's input, with SAM's mean and std."""

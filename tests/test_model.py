@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from skimage import data
 
 from s3pot import weights
-from s3pot.model import S3POT, PromptOptions, fold_norms, pick_device
+from s3pot.evidence import PromptOptions
+from s3pot.model import S3POT, ModelOptions, fold_norms, pick_device
 from s3pot.network import Evidence, conv
-from s3pot.types import Reference
+from s3pot.types import Reference, Structure
 from trackers.align import face_region
 from trackers.mesh import mean_face
 
@@ -25,6 +27,14 @@ BOARD = (slice(110, 160), slice(40, 150))
 """Rows and columns behind the board."""
 
 
+NOWHERE = Structure(
+    np.zeros((SIZE, SIZE), np.uint8), *[np.full((SIZE, SIZE, 2), -1, np.float32)] * 2
+)
+"""No guidance; this generator needs none."""
+
+BARE = ModelOptions(device="cpu", generator="none")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
@@ -32,7 +42,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="module")
 def model() -> S3POT:
-    return S3POT(device="cpu")
+    return S3POT(ModelOptions(device="cpu"))
 
 
 def crop(turned: bool = False) -> NDArray[np.uint8]:
@@ -58,7 +68,7 @@ def unseen() -> Reference:
 
 def evidence_of(logits: NDArray[np.float32]) -> Evidence:
     """Evidence made by hand; tokens play no part."""
-    return Evidence(torch.from_numpy(logits)[None, None], torch.empty(0), torch.empty(0))
+    return Evidence(torch.from_numpy(logits)[None, None], *[torch.empty(0)] * 3)
 
 
 def blob(x: int, y: int, radius: int) -> NDArray[np.float32]:
@@ -99,14 +109,14 @@ def test_the_reference_makes_the_difference(model: S3POT) -> None:
 
 
 def test_without_the_decoder_the_answer_is_the_evidence() -> None:
-    plain = S3POT(device="cpu", generator="none", prompts=PromptOptions(decoder_weight=0))
+    plain = S3POT(BARE, prompts=PromptOptions(decoder_weight=0))
     evidence = plain.enhance([boarded(crop())], [seen(crop())])
     np.testing.assert_array_equal(plain.decode(evidence, [REGION]), evidence.logits[:, 0].numpy())
 
 
 def test_the_decoder_has_its_share(model: S3POT) -> None:
     evidence = model.enhance([boarded(crop())], [seen(crop())])
-    whole = S3POT(device="cpu", generator="none", prompts=PromptOptions(decoder_weight=1))
+    whole = S3POT(BARE, prompts=PromptOptions(decoder_weight=1))
     decoder, mixed = (m.decode(evidence, [REGION]) for m in (whole, model))
     own = evidence.logits[:, 0].numpy()
     assert np.abs(decoder - own).max() > 0.1
@@ -117,6 +127,8 @@ def test_the_decoder_has_its_share(model: S3POT) -> None:
     ("wrong", "words"),
     [
         ({"name": "vit"}, ["'vit'", "face", "vit_b", "vit_h"]),
+        ({"method": "papr"}, ["'papr'", "evidence", "paper", "released"]),
+        ({"parser": "eye"}, ["'eye'", "learned", "mesh"]),
         ({"generator": "gan"}, ["'gan'", "none", "unet"]),
         ({"device": "tpu"}, ["'tpu'", "auto", "cpu"]),
         ({"device": "cuda:99"}, ["'cuda:99'", "auto", "cpu"]),
@@ -125,20 +137,20 @@ def test_the_decoder_has_its_share(model: S3POT) -> None:
 )
 def test_what_it_refuses(wrong: dict[str, object], words: list[str]) -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011  the words are looked at below
-        S3POT(**({"device": "cpu"} | wrong))
+        S3POT(replace(ModelOptions(device="cpu"), **wrong))  # type: ignore[arg-type]
     assert all(word in str(error.value) for word in words)
 
 
 def test_a_missing_sam_checkpoint_is_named() -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
-        S3POT(name="vit_b", checkpoint="nowhere.pth", device="cpu")
+        S3POT(ModelOptions(name="vit_b", checkpoint="nowhere.pth", device="cpu"))
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint at all"])
 def test_a_file_that_is_no_sam_checkpoint(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "sam.pth").write_bytes(content)
     with pytest.raises(ValueError, match=r"sam\.pth: no checkpoint of SAM vit_b: "):
-        S3POT(name="vit_b", checkpoint=str(tmp_path / "sam.pth"), device="cpu")
+        S3POT(ModelOptions(name="vit_b", checkpoint=str(tmp_path / "sam.pth"), device="cpu"))
 
 
 def test_devices() -> None:
@@ -189,7 +201,7 @@ def test_a_free_face_is_asked_about_without_an_occluder(model: S3POT) -> None:
 
 def test_options_count_the_points() -> None:
     bare = PromptOptions(positive=2, negative=0, box=False, mask_scale=0)
-    model = S3POT(device="cpu", generator="none", prompts=bare)
+    model = S3POT(BARE, prompts=bare)
     (prompts,) = model.prompts(evidence_of(blob(90, 100, 40)), [REGION])
     assert prompts.labels.tolist() == [1, 1]
     assert not prompts.logits.any()
@@ -199,7 +211,7 @@ def test_the_generator_keeps_what_is_visible_and_paints_what_is_hidden(model: S3
     images = [boarded(crop()), boarded(crop(True))]
     hidden = np.zeros((SIZE, SIZE), np.float32)
     hidden[BOARD] = 1
-    painted = model.generate(images, [hidden, hidden])
+    painted = model.generate(images, [hidden, hidden], [NOWHERE] * 2)
     assert model.generates
     for image, answer in zip(images, painted, strict=True):
         assert answer.dtype == np.uint8
@@ -210,15 +222,15 @@ def test_the_generator_keeps_what_is_visible_and_paints_what_is_hidden(model: S3
     inner = (slice(118, 152), slice(48, 142))  # nearer to the edge its own small size mixes pixels
     other = images[0].copy()
     other[inner] = (250, 250, 0)
-    again = model.generate([other], [hidden])[0]
+    again = model.generate([other], [hidden], [NOWHERE])[0]
     assert np.abs(again.astype(int) - painted[0]).max() <= 1
 
 
 def test_without_a_generator_it_cannot_generate() -> None:
-    model = S3POT(device="cpu", generator="none")
+    model = S3POT(BARE)
     assert not model.generates
     with pytest.raises(RuntimeError, match="unet"):
-        model.generate([crop()], [np.zeros((SIZE, SIZE), np.float32)])
+        model.generate([crop()], [np.zeros((SIZE, SIZE), np.float32)], [NOWHERE])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -226,11 +238,12 @@ def test_without_a_generator_it_cannot_generate() -> None:
 def test_the_gpu_agrees(model: S3POT, work: str) -> None:
     def answer(one: S3POT) -> NDArray[np.float32]:
         if work == "generate":
-            return np.stack(one.generate([boarded(crop())], [REGION.astype(np.float32)])) / 255
+            hidden = REGION.astype(np.float32)
+            return np.stack(one.generate([boarded(crop())], [hidden], [NOWHERE])) / 255
         evidence = one.enhance([boarded(crop())], [seen(crop())])
         return 1 / (1 + np.exp(-one.decode(evidence, [REGION])))
 
-    makers: list[Callable[[], S3POT]] = [lambda: model, lambda: S3POT(device="cuda")]
+    makers: list[Callable[[], S3POT]] = [lambda: model, lambda: S3POT(ModelOptions(device="cuda"))]
     cpu, gpu = (answer(make()) for make in makers)
     assert np.abs(cpu - gpu).mean() < 0.01
 
@@ -238,4 +251,4 @@ def test_the_gpu_agrees(model: S3POT, work: str) -> None:
 def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
     weights.export("face", {"encoder.nothing": torch.zeros(3)}, tmp_path)
     with pytest.raises(weights.WeightsError, match=rf"'face' of {tmp_path}: made for another"):
-        S3POT(device="cpu", generator="none", folder=str(tmp_path))
+        S3POT(ModelOptions(device="cpu", generator="none", folder=str(tmp_path)))
