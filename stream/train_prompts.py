@@ -75,7 +75,7 @@ def prompts(
             paper = pipeline.model.method
             if not isinstance(paper, Paper):
                 raise ValueError(f"config {config!r} does not choose model.method = 'paper'")
-            shots = islice(find_shots(data, occluders, seed), count)
+            shots = islice(find_shots(data, occluders, seed, typer.echo), count)
             pictures = cut_pictures(pipeline, shots, say=typer.echo)
             if per_image:
                 how = PerImage(iterations, rate)
@@ -87,7 +87,9 @@ def prompts(
     typer.echo(str(path))
 
 
-def find_shots(data: Path, occluders: Path | None, seed: int) -> Iterator[Shot]:
+def find_shots(
+    data: Path, occluders: Path | None, seed: int, say: Callable[[str], None]
+) -> Iterator[Shot]:
     """The pictures of a folder, in a fixed order.
 
     Args:
@@ -95,6 +97,7 @@ def find_shots(data: Path, occluders: Path | None, seed: int) -> Iterator[Shot]:
             mask beside them have a truth, see :mod:`stream.datasets`.
         occluders: RGBA cut-outs, laid over the faces of ``prepare``.
         seed: of what is laid where.
+        say: is told what is left out of a folder of which some pictures have masks.
 
     Raises:
         FileNotFoundError: there is no such folder, or it holds no pictures.
@@ -104,7 +107,7 @@ def find_shots(data: Path, occluders: Path | None, seed: int) -> Iterator[Shot]:
         return _prepared(data) if occluders is None else _composites(data, occluders, seed)
     if occluders is not None:
         raise ValueError(f"{data}: no images.npy of `s3pot train prepare` to lay occluders over")
-    return _pictures(data)
+    return _pictures(data, say)
 
 
 def _prepared(data: Path) -> Iterator[Shot]:
@@ -121,11 +124,11 @@ def _composites(data: Path, occluders: Path, seed: int) -> Iterator[Shot]:
 
     from s3pot.training.composite import compose
     from s3pot.training.occluders import load_occluders
-    from s3pot.training.samples import KINDS, load_faces
+    from s3pot.training.samples import MIX, load_faces
     from trackers.mesh import mean_face
 
     faces = load_faces(data, mean_face().triangles, held_out=False)
-    cutouts = load_occluders(occluders, KINDS, held_out=False)
+    cutouts = load_occluders(occluders, MIX, held_out=False)
     side, number = faces.images[0].shape[0], 0
     while True:
         rng = np.random.default_rng([seed, number])
@@ -134,12 +137,14 @@ def _composites(data: Path, occluders: Path, seed: int) -> Iterator[Shot]:
         number += 1
 
 
-def _pictures(data: Path) -> Iterator[Shot]:
+def _pictures(data: Path, say: Callable[[str], None]) -> Iterator[Shot]:
     from stream.datasets import PICTURES, find_cases
     from stream.truth import MaskValues, read_picture
 
-    cases, _ = find_cases(data, MaskValues())
+    cases, refused = find_cases(data, MaskValues())
     known = [case for case in cases if not case.clip]
+    for reason in refused if known else []:
+        say(f"left out: {reason}")
     for case in known:
         for shot in case.shots():
             yield Shot(case.name, shot.image, shot.truth)
