@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stream import train_generators, train_prompts  # noqa: F401  they add commands to `train`
 from stream.eval_command import eval_command
 from stream.refusal import BAD_INPUT, bad_input, say
 from stream.train import app as train
+from stream.weights import app as weights
 
 if TYPE_CHECKING:
     from configs.settings import Settings
@@ -27,6 +29,7 @@ app = typer.Typer(
 )  # fmt: skip
 
 app.add_typer(train, name="train")
+app.add_typer(weights, name="weights")
 app.command("eval")(eval_command)
 
 STOPPED = 130

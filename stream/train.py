@@ -5,15 +5,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stream.refusal import bad_input
 
+if TYPE_CHECKING:
+    from s3pot.training.samples import CompositeSource
+
 app = typer.Typer(
     no_args_is_help=True,
-    help="Train the embedded networks: prepare, encoder, head, reference, export.",
+    help="Train what is embedded, or fine-tune it on occluders of your own.",
 )
 
 BAD = (ValueError, OSError, FloatingPointError)
@@ -24,6 +27,14 @@ Occluders = Annotated[Path, typer.Option(help="Folder of RGBA cut-outs: hands/, 
 Run = Annotated[Path, typer.Option(help="Folder of checkpoint and log; resumed from if it exists.")]
 Steps = Annotated[int, typer.Option(help="Steps in all.")]
 Cooldown = Annotated[int, typer.Option(help="Steps at the end with a falling rate.")]
+Start = Annotated[
+    str | None,
+    typer.Option(help='Weights to start from: a folder, or "package"; else from scratch.'),
+]
+Generators = Annotated[
+    str, typer.Option(help="Generators that paint some of the references, as unet,pca.")
+]
+Rate = Annotated[float, typer.Option(help="Highest learning rate.", min=0)]
 Seed = Annotated[int, typer.Option(help="Of weights and samples.")]
 
 
@@ -47,37 +58,35 @@ def prepare(
 
 @app.command()
 def encoder(
-    *, faces: Faces, occluders: Occluders, run: Run = Path("runs/encoder"),
-    steps: Steps = 6000, cooldown: Cooldown = 1500, seed: Seed = 1,
+    *, faces: Faces, occluders: Occluders, run: Run = Path("runs/encoder"), start: Start = None,
+    generators: Generators = "", steps: Steps = 6000, cooldown: Cooldown = 1500, seed: Seed = 1,
+    rate: Rate = 2e-3,
 ) -> None:  # fmt: skip
-    """Train the siamese network, FE's evidence."""
+    """Train the siamese network, FE's evidence; or fine-tune it with --start package."""
     from s3pot.training.loop import Schedule
-    from s3pot.training.samples import CompositeSource
     from s3pot.training.train_face import train_face
-    from trackers.mesh import mean_face
 
-    source = CompositeSource(faces, occluders, mean_face().triangles)
-    schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed)
     with bad_input(*BAD):
-        train_face(source, run, schedule, typer.echo)
+        source = composites(faces, occluders, generators)
+        schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed, rate=rate)
+        train_face(source, run, schedule, typer.echo, start=folder_of(start))
 
 
 @app.command()
 def head(
     *, faces: Faces, occluders: Occluders,
     encoder: Annotated[Path, typer.Option(help="Checkpoint of `encoder`.")] = Path("runs/encoder/last.pt"),
-    run: Run = Path("runs/head"), steps: Steps = 1500, cooldown: Cooldown = 500, seed: Seed = 1,
+    run: Run = Path("runs/head"), start: Start = None, generators: Generators = "",
+    steps: Steps = 1500, cooldown: Cooldown = 500, seed: Seed = 1, rate: Rate = 1e-3,
 ) -> None:  # fmt: skip
     """Train SAM's prompt encoder and mask decoder on the encoder's tokens."""
     from s3pot.training.loop import Schedule
-    from s3pot.training.samples import CompositeSource
     from s3pot.training.train_head import train_head
-    from trackers.mesh import mean_face
 
-    source = CompositeSource(faces, occluders, mean_face().triangles)
-    schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed, rate=1e-3, every=200)
     with bad_input(*BAD):
-        train_head(source, encoder, run, schedule, typer.echo)
+        source = composites(faces, occluders, generators)
+        schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed, rate=rate, every=200)
+        train_head(source, encoder, run, schedule, typer.echo, start=folder_of(start))
 
 
 @app.command()
@@ -85,16 +94,35 @@ def reference(
     *, faces: Faces, occluders: Occluders, run: Run = Path("runs/reference"),
     steps: Steps = 1500, cooldown: Cooldown = 500, seed: Seed = 1,
 ) -> None:  # fmt: skip
-    """Train the reference generator."""
+    """Train the reference generator "unet"."""
     from s3pot.training.loop import Schedule
-    from s3pot.training.samples import CompositeSource
     from s3pot.training.train_reference import train_reference
+
+    with bad_input(*BAD):
+        source = composites(faces, occluders, "")
+        schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed, rate=1e-3, every=200)
+        train_reference(source, run, schedule, typer.echo)
+
+
+def composites(faces: Path, occluders: Path, generators: str) -> CompositeSource:
+    """The source of samples; ``generators`` as unet,pca."""
+    from s3pot.network import INPUT_SIZE_PX
+    from s3pot.training.invented import load_inventors
+    from s3pot.training.samples import CompositeSource
     from trackers.mesh import mean_face
 
-    source = CompositeSource(faces, occluders, mean_face().triangles)
-    schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed, rate=1e-3, every=200)
-    with bad_input(*BAD):
-        train_reference(source, run, schedule, typer.echo)
+    mean = mean_face()
+    names = [name.strip() for name in generators.split(",") if name.strip()]
+    inventors = None
+    if names:
+        template = mean.points_px(INPUT_SIZE_PX)
+        inventors = load_inventors(names, "", template, mean.triangles, mean.parts)
+    return CompositeSource(faces, occluders, mean.triangles, inventors=inventors)
+
+
+def folder_of(start: str | None) -> str | None:
+    """``--start``: a folder of weights, "" for the package's, None for none."""
+    return "" if start == "package" else start
 
 
 @app.command()

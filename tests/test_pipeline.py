@@ -247,7 +247,7 @@ def test_nothing_is_painted_where_nothing_is_hidden(
     painted: list[int] = []
 
     def generate(
-        crops: list[NDArray[np.uint8]], hidden: list[NDArray[np.float32]]
+        crops: list[NDArray[np.uint8]], hidden: list[NDArray[np.float32]], structures: object
     ) -> list[NDArray[np.uint8]]:
         painted.append(len(crops))
         return crops

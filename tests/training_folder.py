@@ -43,11 +43,13 @@ def write_faces(folder: Path) -> Path:
 
 
 def write_cutouts(folder: Path) -> Path:
-    """Seven drawn cut-outs of each kind; hands enter from the right."""
+    """Seven drawn cut-outs of each kind, each in another colour; hands enter from the right."""
     for place, kind in CUTOUTS.items():
         (folder / place).mkdir(parents=True)
         for i in range(7):
             drawing = drawn_occluder(kind, 64, np.random.default_rng(i))
+            bright = [(i + 1) >> bit & 1 for bit in range(3)]
+            drawing[..., :3] = drawing[..., :3] * np.where(bright, 1, 0.1) + np.multiply(bright, 60)
             turned = np.rot90(drawing) if kind == "hand" else drawing
             cv2.imwrite(str(folder / place / f"{i}.png"), cv2.cvtColor(turned, cv2.COLOR_RGBA2BGRA))
     return folder

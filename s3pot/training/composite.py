@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from s3pot.training.invented import Inventors
 from s3pot.training.layer import in_skin, put_in_front, skin_colour
 from s3pot.training.occluders import WORN, Occluders
 from s3pot.training.references import FacePhoto, bend, open_mouth, relight, simulate_reference
@@ -18,6 +19,9 @@ from s3pot.types import KINDS, PART_OF_FACE
 Field = NDArray[np.float32]
 
 UNKNOWN = 255
+
+INVENTED_SHARE = 0.3
+"""So many of the references are a generator's, where there are generators."""
 
 KIND_OF = {
     "hand": "hand", "drawn_hand": "hand", "mask": "mask", "sunglasses": "sunglasses",
@@ -55,6 +59,7 @@ class Faces:
         siblings: for each photograph the indices of the others of the same person.
         triangles: (T, 3) int16 of the mesh.
     labels: (N, H, H) uint8, see :class:`FacePhoto`; None if there are none.
+    inventors: paint some of the references; None: no generator does.
     """
 
     images: NDArray[np.uint8]
@@ -62,6 +67,7 @@ class Faces:
     siblings: list[list[int]]
     triangles: NDArray[np.int16]
     labels: NDArray[np.uint8] | None = None
+    inventors: Inventors | None = None
 
     def photo(self, index: int) -> FacePhoto:
         """One photograph."""
@@ -164,7 +170,7 @@ def compose(faces: Faces, occluders: Occluders, index: int, size: int, rng: Gene
         image = _stray_shadow(image, rng)
     clean = (image * 255).astype(np.uint8)
     image, target, kinds = _cover(image, photo, faces, occluders, rng)
-    reference, known = _reference(faces, index, photo, target, rng)
+    reference, known = _reference(faces, index, photo, image, target, rng=rng)
     detail = rng.uniform(0.35, 1) if rng.random() < 0.35 else 1.0
     hull = cv2.convexHull(photo.landmarks[:, :2].astype(np.float32)).astype(np.int32)
     region = cv2.fillConvexPoly(np.zeros((size, size), np.uint8), hull, 1).astype(bool)
@@ -178,9 +184,9 @@ def compose(faces: Faces, occluders: Occluders, index: int, size: int, rng: Gene
 
 
 def _reference(
-    faces: Faces, index: int, photo: FacePhoto, target: NDArray[np.float32], rng: Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What is remembered of a face; ``photo`` is it as jittered, ``target`` what now hides it."""
+    faces: Faces, index: int, photo: FacePhoto, image: Field, target: Field, *, rng: Generator
+) -> tuple[Field, Field]:
+    """What is remembered of a face; ``photo`` is it as jittered, ``image`` with ``target`` on it."""
     size = photo.image.shape[0]
     if rng.random() < 0.2:
         return np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
@@ -194,6 +200,8 @@ def _reference(
         last = size - 1
         xs, ys = np.clip(photo.landmarks[:, :2], 0, last).astype(int).T
         seen = seen + slip * cv2.GaussianBlur(target, (0, 0), 4)[ys, xs, None]
+    if faces.inventors is not None and rng.random() < INVENTED_SHARE:
+        return faces.inventors(image, target, seen.astype(np.float32), rng)
     if rng.random() < 0.3:
         seen = open_mouth(seen, rng.normal(0, 4))
     return simulate_reference(

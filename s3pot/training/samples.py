@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from s3pot.network import INPUT_SIZE_PX
 from s3pot.training.composite import Faces, Sample, compose
+from s3pot.training.invented import Inventors
 from s3pot.training.occluders import Occluders, load_occluders
 
 MIX = {
@@ -99,6 +100,7 @@ class _Composites(IterableDataset[dict[str, Tensor]]):
         worker = get_worker_info()
         rng = np.random.default_rng([self._seed, worker.id if worker else 0])
         cv2.setNumThreads(1)
+        torch.set_num_threads(1)
         labelled = self._faces.labelled()
         while True:
             picks = rng.integers(len(self._faces.images), size=self._batch)
@@ -120,6 +122,7 @@ class CompositeSource:
         triangles: (T, 3) of the mesh.
         size: S, side of a sample in px.
         workers: processes that compose beside the one that trains; 0 for none.
+        inventors: paint some of the references; None: no generator does.
     """
 
     faces: Path
@@ -127,6 +130,7 @@ class CompositeSource:
     triangles: NDArray[np.int16]
     size: int = INPUT_SIZE_PX
     workers: int = 1
+    inventors: Inventors | None = None
 
     def batches(self, batch: int, seed: int) -> Iterator[dict[str, Tensor]]:
         """Endless training batches; a seed and a number of workers give the same ones again."""
@@ -139,6 +143,6 @@ class CompositeSource:
         return list(islice(iter(self._stream(True, 32, 99)), count))
 
     def _stream(self, held_out: bool, batch: int, seed: int) -> _Composites:
-        faces = load_faces(self.faces, self.triangles, held_out)
+        faces = replace(load_faces(self.faces, self.triangles, held_out), inventors=self.inventors)
         occluders = load_occluders(self.occluders, MIX, held_out)
         return _Composites(faces, occluders, self.size, batch, seed)

@@ -24,7 +24,7 @@ EVERY = 6
 
 
 def split(paths: list[Path], held_out: bool) -> list[Path]:
-    """One group of near cut-outs in six is held out.
+    """One group of near cut-outs in six is held out; of two to five groups the last is.
 
     Args:
         paths: of RGBA pictures.
@@ -38,7 +38,8 @@ def split(paths: list[Path], held_out: bool) -> list[Path]:
     paths = sorted(paths)
     groups = twins(np.stack([signature(read_cutout(path)) for path in paths]))
     order = {group: place for place, group in enumerate(dict.fromkeys(groups.tolist()))}
-    out = [order[group] % EVERY == EVERY - 1 for group in groups.tolist()]
+    every = min(EVERY, max(2, len(order)))
+    out = [order[group] % every == every - 1 for group in groups.tolist()]
     return [path for path, held in zip(paths, out, strict=True) if held == held_out]
 
 

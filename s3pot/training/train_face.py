@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from s3pot import weights
 from s3pot.network import GRID, FaceNet
+from s3pot.sam import FaceSam
 from s3pot.training.loop import Batch, Figures, Schedule, fit
 from s3pot.training.losses import evidence_loss, kind_loss, region_iou
 from s3pot.training.samples import CompositeSource
@@ -47,19 +49,24 @@ def validate(logits_of: Callable[[Batch], Tensor], batches: list[Batch]) -> Figu
 
 def train_face(
     source: CompositeSource, run: Path, schedule: Schedule, say: Callable[[str], None], *,
-    held_out_batches: int = 8,
+    start: Path | str | None = None, held_out_batches: int = 8,
 ) -> Path:  # fmt: skip
-    """Train from scratch or resume; returns the checkpoint, see :func:`s3pot.training.loop.fit`.
+    """Train from scratch, fine-tune, or resume; returns the checkpoint, see :func:`s3pot.training.loop.fit`.
 
     Args:
         source: of composites.
         run: folder of checkpoint and log.
         schedule: how long and how fast.
         say: takes each line of the log.
+        start: folder of the weights to start from, "" for the package's; None starts from scratch.
         held_out_batches: of 32 samples, to validate on.
     """
     torch.manual_seed(schedule.seed)
     net = FaceNet()
+    if start is not None:
+        sam = FaceSam()
+        weights.fill(sam, "face", str(start))
+        net = sam.net
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub omits it
     held_out = source.held_out(held_out_batches)
 

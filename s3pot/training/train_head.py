@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from s3pot import weights
 from s3pot.network import Evidence
 from s3pot.prompts import select_prompts
 from s3pot.sam import FaceSam, resize
@@ -47,6 +48,7 @@ def train_head(
     schedule: Schedule,
     say: Callable[[str], None],
     *,
+    start: Path | str | None = None,
     held_out_batches: int = 8,
 ) -> Path:
     """Train the decoder of a trained encoder.
@@ -57,6 +59,8 @@ def train_head(
         run: folder of checkpoint and log, see :func:`s3pot.training.loop.fit`.
         schedule: how long and how fast.
         say: takes each line of the log.
+        start: folder of the weights whose decoder to start from, "" for the package's; None starts
+            from scratch.
         held_out_batches: of 32 samples, to validate on.
 
     Returns:
@@ -64,6 +68,8 @@ def train_head(
     """
     torch.manual_seed(schedule.seed)
     sam = FaceSam()
+    if start is not None:
+        weights.fill(sam, "face", str(start))
     fill(sam.net, mean_weights(encoder), encoder)
     sam.net.requires_grad_(False)
     held_out = source.held_out(held_out_batches)
