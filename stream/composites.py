@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s3pot.metrics import COVERED_SHARE
-from s3pot.training.composite import recolour
-from s3pot.training.occluders import Occluders, Rgba, load_occluders
+from s3pot.training.cutout import Rgba
+from s3pot.training.layer import recolour
+from s3pot.training.occluders import Occluders, load_occluders
 from stream.datasets import Case
 from stream.truth import Bool, Image, RefusedError, Shot, read_clip
 

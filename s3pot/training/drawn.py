@@ -104,15 +104,16 @@ def draw_hand(rng: Generator) -> Rgba:
 
 def draw_hat(rng: Generator) -> Rgba:
     """A cap, a beanie or a hood, seen from the front; its lower edge is the picture's."""
-    alpha = np.zeros((140, 240), np.uint8)
+    shape = (140, 240)
+    alpha = np.zeros(shape, np.uint8)
     dome = int(rng.uniform(80, 118))
     cv2.ellipse(alpha, (120, 130), (dome, int(rng.uniform(80, 128))), 0, 180, 360, 255, -1)
-    rgba = _shaded(rng, alpha, texture(rng, alpha.shape))
+    rgba = _shaded(rng, alpha, texture(rng, shape))
     if rng.random() < 0.6:  # a brim, or a turned-up rim, of its own shade
         rim = np.zeros_like(alpha)
         reach, sag = int(dome * rng.uniform(0.95, 1.1)), int(rng.uniform(8, 30))
         cv2.ellipse(rim, (120, 118), (reach, sag), 0, 0, 360, 255, -1, cv2.LINE_AA)
-        part = _shaded(rng, rim, texture(rng, rim.shape) * np.float32(rng.uniform(0.4, 1)))
+        part = _shaded(rng, rim, texture(rng, shape) * np.float32(rng.uniform(0.4, 1)))
         over = part[..., 3:]
         rgba[..., :3] = rgba[..., :3] * (1 - over) + part[..., :3] * over
         rgba[..., 3] = np.maximum(rgba[..., 3], part[..., 3])

@@ -154,7 +154,8 @@ def skin_of(photo: FacePhoto, size: tuple[int, int], rng: Generator) -> NDArray[
 
 def in_skin(occluder: Rgba, photo: FacePhoto, rng: Generator) -> Rgba:
     """A drawn hand whose surface is real skin; its own light and shade stay."""
-    skin, body = skin_of(photo, occluder.shape[:2], rng), occluder[..., :3].mean(-1)
+    height, width = occluder.shape[:2]
+    skin, body = skin_of(photo, (height, width), rng), occluder[..., :3].mean(-1)
     usual = float(np.median(body[occluder[..., 3] > 0.5]))
     shade = (body / max(usual, 0.05))[..., None]
     return np.dstack([np.clip(skin * shade, 0, 1), occluder[..., 3]]).astype(np.float32)
