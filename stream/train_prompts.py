@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from s3pot.training.train_prompts import Picture
+    from s3pot.training.prompt_tasks import Picture
     from stream.pipeline import Pipeline
 
 
@@ -186,7 +186,7 @@ def cut_picture(pipeline: Pipeline, shot: Shot) -> Picture | None:
     import numpy as np
     import torch
 
-    from s3pot.training.train_prompts import Picture
+    from s3pot.training.prompt_tasks import Picture
     from trackers import align
 
     pipeline.reset()

@@ -16,18 +16,9 @@ from s3pot.objectives import MENDED, PUBLISHED
 from s3pot.paper import Paper, PaperOptions
 from s3pot.sam import FaceSam
 from s3pot.training.loop import Schedule
+from s3pot.training.prompt_tasks import Picture, judge, pictures_of, task_of, with_adapter
 from s3pot.training.stills import still
-from s3pot.training.train_prompts import (
-    PerImage,
-    Picture,
-    fit_picture,
-    judge,
-    pictures_of,
-    task_of,
-    train_general,
-    train_per_image,
-    with_adapter,
-)
+from s3pot.training.train_prompts import PerImage, fit_picture, train_general, train_per_image
 from s3pot.types import Prompts
 from tests.point_sam import PointSam
 from tests.training_folder import write_source
@@ -73,7 +64,8 @@ def test_training_lowers_its_loss_and_raises_iou(
     after = figures(face, pictures, load_adapter(path, face.sam.width))
     assert after["total"] < before["total"] - 0.005
     assert after["iou"] > before["iou"] + 0.01
-    assert [json.loads(line)["step"] for line in lines] == [12, 24]
+    assert [json.loads(line)["step"] for line in lines] == [0, 12, 24]
+    assert json.loads(lines[0])["iou"] == pytest.approx(before["iou"])
     assert (tmp_path / "log.jsonl").read_text().splitlines() == lines
     stills = cv2.imread(str(tmp_path / "stills.png"))
     assert stills.shape == (192 * len(pictures), 192 * 4, 3)
@@ -107,8 +99,9 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     whole = train_general(toy(), pictures, tmp_path / "whole", SHORT, lambda _: None)
     parts = tmp_path / "parts"
 
-    def stop(_: str) -> None:
-        raise KeyboardInterrupt
+    def stop(line: str) -> None:
+        if json.loads(line)["step"] == 2:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train_general(toy(), pictures, parts, SHORT, stop)
@@ -133,7 +126,7 @@ class Spoiled(PointSam):
 
 def test_nan_ends_a_run_and_keeps_its_last_good_checkpoint(tmp_path: Path) -> None:
     sam = Spoiled()
-    sam.good = 2 * 2 + 2 + 1  # two steps of two, their judgement of two, half of the third step
+    sam.good = 2 + 2 * 2 + 2 + 1  # a judgement of two, two steps of two, a judgement, half a step
     pictures = [small("a"), small("bb")]
     with pytest.raises(FloatingPointError, match="step 2: the loss is nan"):
         train_general(toy(sam), pictures, tmp_path, SHORT, lambda _: None)
