@@ -83,6 +83,7 @@ class PromptSettings(Section):
     box: bool
     min_area: Share
     decoder_weight: Share
+    contrast_weight: Annotated[float, Field(ge=0)]
 
 
 class PaperSettings(Section):

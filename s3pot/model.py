@@ -243,7 +243,7 @@ def _released(sam: Sam, options: MethodOptions) -> Paper:
 
 
 METHODS: dict[str, Callable[[Sam, MethodOptions], Method]] = {
-    "evidence": lambda sam, options: EvidenceMethod(sam, options.prompts),
+    "evidence": lambda sam, options: EvidenceMethod(sam, options.prompts, _paper(sam, options)),
     "paper": _paper,
     "released": _released,
 }

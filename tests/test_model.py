@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skimage import data
 
 from s3pot import weights
-from s3pot.evidence import PromptOptions
+from s3pot.evidence import Features, PromptOptions
 from s3pot.model import S3POT, ModelOptions, fold_norms, pick_device
 from s3pot.network import Evidence, conv
 from s3pot.types import Reference, Structure
@@ -66,9 +66,9 @@ def unseen() -> Reference:
     return Reference(np.zeros((SIZE, SIZE, 3), np.uint8), np.zeros((SIZE, SIZE), np.float32))
 
 
-def evidence_of(logits: NDArray[np.float32]) -> Evidence:
+def evidence_of(logits: NDArray[np.float32]) -> Features:
     """Evidence made by hand; tokens play no part."""
-    return Evidence(torch.from_numpy(logits)[None, None], *[torch.empty(0)] * 3)
+    return Features(Evidence(torch.from_numpy(logits)[None, None], *[torch.empty(0)] * 3), None)
 
 
 def blob(x: int, y: int, radius: int) -> NDArray[np.float32]:
@@ -102,8 +102,8 @@ def test_a_board_in_front_of_a_known_face_is_seen(model: S3POT) -> None:
 
 
 def test_the_reference_makes_the_difference(model: S3POT) -> None:
-    known = model.enhance([boarded(crop())], [seen(crop())]).logits
-    fooled = model.enhance([boarded(crop())], [seen(boarded(crop()))]).logits
+    known = model.enhance([boarded(crop())], [seen(crop())]).evidence.logits
+    fooled = model.enhance([boarded(crop())], [seen(boarded(crop()))]).evidence.logits
     inside = torch.from_numpy(np.ascontiguousarray(REGION[BOARD]))
     assert known[0, 0][BOARD][inside].mean() > fooled[0, 0][BOARD][inside].mean() + 1
 
@@ -111,16 +111,31 @@ def test_the_reference_makes_the_difference(model: S3POT) -> None:
 def test_without_the_decoder_the_answer_is_the_evidence() -> None:
     plain = S3POT(BARE, prompts=PromptOptions(decoder_weight=0))
     evidence = plain.enhance([boarded(crop())], [seen(crop())])
-    np.testing.assert_array_equal(plain.decode(evidence, [REGION]), evidence.logits[:, 0].numpy())
+    np.testing.assert_array_equal(
+        plain.decode(evidence, [REGION]), evidence.evidence.logits[:, 0].numpy()
+    )
 
 
 def test_the_decoder_has_its_share(model: S3POT) -> None:
     evidence = model.enhance([boarded(crop())], [seen(crop())])
     whole = S3POT(BARE, prompts=PromptOptions(decoder_weight=1))
     decoder, mixed = (m.decode(evidence, [REGION]) for m in (whole, model))
-    own = evidence.logits[:, 0].numpy()
+    own = evidence.evidence.logits[:, 0].numpy()
     assert np.abs(decoder - own).max() > 0.1
     np.testing.assert_allclose(mixed, (own + decoder) / 2, atol=1e-3)
+
+
+def test_the_paper_s_contrast_joins_with_its_weight(model: S3POT) -> None:
+    crops, references = [boarded(crop())], [seen(crop())]
+    joined = S3POT(BARE, prompts=PromptOptions(contrast_weight=1.0, decoder_weight=0))
+    plain = S3POT(BARE, prompts=PromptOptions(decoder_weight=0))
+    more, less = (m.decode(m.enhance(crops, references), [REGION])[0] for m in (joined, plain))
+    on = REGION & (np.indices(REGION.shape)[0] > 120)
+    assert (more - less)[on].mean() > (more - less)[REGION & ~on].mean() + 0.5
+    cold = joined.decode(joined.enhance(crops, [unseen()]), [REGION])  # nothing to contrast with
+    np.testing.assert_allclose(
+        cold, plain.decode(plain.enhance(crops, [unseen()]), [REGION]), atol=1e-4
+    )
 
 
 @pytest.mark.parametrize(
