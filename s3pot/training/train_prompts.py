@@ -71,8 +71,9 @@ def train_general(
     """
     torch.manual_seed(schedule.seed)
     adapter = Adapter(paper.sam.width)
-    with_adapter(paper, adapter)
+    with_adapter(paper, adapter)  # refuses before the pictures are worked through
     tasks = tasks_of(paper, pictures)
+    adapter.to(tasks[0].tokens.device)
 
     def loss_of(net: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(net, Adapter)
@@ -181,7 +182,8 @@ def _before_and_after(
 ) -> tuple[dict[str, object], list[Image]]:
     """A picture's line of the log, and its stills."""
     torch.manual_seed(0)
-    first, above = judge(with_adapter(paper, Adapter(paper.sam.width)), [task], options)
+    untrained = Adapter(paper.sam.width).to(task.tokens.device)
+    first, above = judge(with_adapter(paper, untrained), [task], options)
     if not task.chosen.prompts.labels.numel():
         return {"name": task.name, "iterations": 0, "losses": []}, above
     adapter, losses = fit_picture(paper, task, options, how)
