@@ -33,12 +33,14 @@ class OfficialFile:
     name: of the model, ``model.name`` in the settings.
     url: where it is.
     size_bytes: of the file.
+    parameters: how many numbers the model has.
     sha256: of the file, hexadecimal.
     """
 
     name: str
     url: str
     size_bytes: int
+    parameters: int
     sha256: str
 
     @property
@@ -50,15 +52,15 @@ class OfficialFile:
 _HOST = "https://dl.fbaipublicfiles.com/segment_anything"
 OFFICIAL: dict[str, OfficialFile] = {
     "vit_b": OfficialFile(
-        "vit_b", f"{_HOST}/sam_vit_b_01ec64.pth", 375_042_383,
+        "vit_b", f"{_HOST}/sam_vit_b_01ec64.pth", 375_042_383, 93_735_472,
         "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
     ),
     "vit_l": OfficialFile(
-        "vit_l", f"{_HOST}/sam_vit_l_0b3195.pth", 1_249_524_607,
+        "vit_l", f"{_HOST}/sam_vit_l_0b3195.pth", 1_249_524_607, 312_342_832,
         "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
     ),
     "vit_h": OfficialFile(
-        "vit_h", f"{_HOST}/sam_vit_h_4b8939.pth", 2_564_550_879,
+        "vit_h", f"{_HOST}/sam_vit_h_4b8939.pth", 2_564_550_879, 641_090_608,
         "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
     ),
 }  # fmt: skip

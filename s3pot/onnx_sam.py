@@ -23,6 +23,10 @@ HEADS = 8
 Tensors = dict[str, NDArray[np.float32]]
 
 
+class MissingExtraError(ModuleNotFoundError, ValueError):
+    """A package of an extra is not installed: bad input, to whoever chose the model."""
+
+
 class OnnxSam(VitSam):
     """A SAM from a folder that holds ``encoder.onnx`` and ``sam.onnx``.
 
@@ -37,7 +41,7 @@ class OnnxSam(VitSam):
     Raises:
         FileNotFoundError: a file is missing.
         ValueError: a file is damaged, or not what it should be.
-        ModuleNotFoundError: the extra "onnx" is not installed.
+        MissingExtraError: the extra "onnx" is not installed.
     """
 
     def __init__(self, folder: Path, face: FaceSam, size_px: int) -> None:
@@ -202,7 +206,7 @@ def read(path: Path) -> Any:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, or no ONNX file.
-        ModuleNotFoundError: the extra "onnx" is not installed.
+        MissingExtraError: the extra "onnx" is not installed.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -226,7 +230,7 @@ def session_of(path: Path) -> Any:
 
     Raises:
         ValueError: ONNX Runtime cannot run the file.
-        ModuleNotFoundError: the extra "onnx" is not installed.
+        MissingExtraError: the extra "onnx" is not installed.
     """
     require("onnxruntime")
     import onnxruntime  # noqa: PLC0415 - an extra
@@ -242,10 +246,10 @@ def session_of(path: Path) -> Any:
 
 
 def require(package: str) -> None:
-    """Raise ModuleNotFoundError, with what to do, if a package of the extra is not installed."""
+    """Raise MissingExtraError, with what to do, if a package of the extra is not installed."""
     from importlib.util import find_spec  # noqa: PLC0415
 
     if find_spec(package) is None:
-        raise ModuleNotFoundError(
+        raise MissingExtraError(
             f"model onnx needs {package}; pip install 's3pot-stream[onnx]'", name=package
         )

@@ -21,7 +21,7 @@ VARIANT_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 UNREADABLE = (
     RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError, OverflowError,
-    pickle.UnpicklingError, struct.error,
+    OSError, pickle.UnpicklingError, struct.error,
 )  # fmt: skip
 """What ``torch.load`` raises for a file that is none of its own, or a part of one."""
 
@@ -115,13 +115,14 @@ def read_checkpoint(name: str, checkpoint: Path) -> dict[str, Tensor]:
     """
     if not checkpoint.is_file():
         raise FileNotFoundError(f"{checkpoint}: no such checkpoint; model {name} needs SAM's file")
-    try:
-        tensors = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        raise ValueError(
-            f"{checkpoint}: no checkpoint of SAM {name}: damaged, or no file of torch's:"
-            f" {first_fault(error)}"
-        ) from None
+    with checkpoint.open("rb") as file:
+        try:
+            tensors = torch.load(file, map_location="cpu", weights_only=True)
+        except UNREADABLE as error:
+            raise ValueError(
+                f"{checkpoint}: no checkpoint of SAM {name}: damaged, or no file of torch's:"
+                f" {first_fault(error)}"
+            ) from None
     if not isinstance(tensors, dict) or not all(isinstance(v, Tensor) for v in tensors.values()):
         raise ValueError(f"{checkpoint}: no checkpoint of SAM {name}: it holds no table of tensors")
     return {k: v.float() for k, v in tensors.items()}
