@@ -139,7 +139,10 @@ def download(official: OfficialFile, folder: Path, progress: Progress) -> Path:
         _fetch(official, partial, progress)
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as e:
         reason = str(getattr(e, "reason", "") or e) or type(e).__name__
-        code = f"{e.code} " if isinstance(e, urllib.error.HTTPError) else ""
+        code = ""
+        if isinstance(e, urllib.error.HTTPError):
+            code = f"{e.code} "
+            e.close()  # it holds the connection
         raise ConnectionError(
             f"{official.url}: no way to it ({code}{reason}); fetch it on another machine and put it"
             f" at {path}, or set model.checkpoint to its path"
