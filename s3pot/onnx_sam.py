@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from s3pot.sam import FaceSam, segment_anything
+from s3pot.decoder import segment_anything
+from s3pot.sam import FaceSam
 from s3pot.vit import VitSam, first_fault
 
 HEADS = 8

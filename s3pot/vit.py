@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from s3pot.decoder import PromptedDecoder, Screen, segment_anything
 from s3pot.network import INPUT_SIZE_PX, Evidence
-from s3pot.sam import FaceSam, PromptedDecoder, Screen, resize, segment_anything
+from s3pot.sam import FaceSam, resize
 
 PIXEL_MEAN, PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of SAM's pictures, RGB 0-255 (method.md 2.1)."""

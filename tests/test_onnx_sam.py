@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from s3pot.decoder import PromptedDecoder
 from s3pot.onnx_sam import (
     MissingExtraError,
     OnnxEncoder,
@@ -19,7 +20,7 @@ from s3pot.onnx_sam import (
     session_of,
     tensors_of,
 )
-from s3pot.sam import FaceSam, PromptedDecoder, builders
+from s3pot.sam import FaceSam, builders
 from tests.toy_sams import WIDTH, toy_sam, write_encoder, write_onnx
 
 

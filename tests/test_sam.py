@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from s3pot.sam import FaceSam, PromptedDecoder, builders, segment_anything
+from s3pot.decoder import PromptedDecoder, segment_anything
+from s3pot.sam import FaceSam, builders
 from s3pot.vit import VitSam, variant_of
 from tests.toy_sams import toy_sam
 

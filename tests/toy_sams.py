@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from s3pot.sam import segment_anything
+from s3pot.decoder import segment_anything
 
 WIDTH = 32
 
