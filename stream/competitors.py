@@ -89,8 +89,8 @@ class NoReference(PipelineCompetitor):
     def __call__(self, face: AlignedFace, truth: Bool | None, age_frames: int) -> Field:
         """See :class:`Competitor`."""
         model = self.pipeline.model
-        evidence = model.enhance([face.image], [no_reference(self.size)])
-        return sigmoid(model.decode(evidence, [face.region])[0])
+        features = model.enhance([face.image], [no_reference(self.size)])
+        return sigmoid(model.decode(features, [face.region])[0])
 
 
 class OracleBox(PipelineCompetitor):
@@ -102,7 +102,8 @@ class OracleBox(PipelineCompetitor):
         if not where.any():
             return np.zeros((self.size, self.size), np.float32)
         model = self.pipeline.model
-        tokens = model.enhance([face.image], [no_reference(self.size)]).tokens
+        features = model.enhance([face.image], [no_reference(self.size)])
+        tokens = features.evidence.tokens
         points = tokens.new_tensor(corners(where))[None]
         labels = tokens.new_tensor([[2, 3]]).long()
         logits = model.sam.decode(tokens, points, labels, None)[0, 0].float().cpu().numpy()
@@ -137,8 +138,8 @@ SIMPLE: dict[str, Build] = {
     "no-reference": lambda config, overrides, _: NoReference(
         "no-reference", load_settings(config, [*overrides, *OURS])
     ),
-    "released": lambda config, overrides, _: PipelineCompetitor(
-        "released", load_settings(config, [*overrides, 'model.method="released"'])
+    "released": lambda _, overrides, _size: PipelineCompetitor(  # with the paper's references
+        "released", load_settings("paper", [*overrides, 'model.method="released"'])
     ),
     "paper": lambda _, overrides, _size: PipelineCompetitor(
         "paper", load_settings("paper", overrides)

@@ -35,13 +35,21 @@ class Worst:
         if len(kept) > PER_SET:
             del kept[min(kept, key=lambda case: kept[case][0])]
 
+    def kept(self) -> dict[tuple[str, str], list[tuple[Row, View]]]:
+        """Of each competitor and set the worst cases, the worst first; equal ones by name."""
+        return {
+            key: [(row, view) for _, row, view in sorted(cases.values(), key=_rank)]
+            for key, cases in self._kept.items()
+        }
+
     def write(self, folder: Path) -> list[Path]:
         """One PNG for each competitor: ``worst.png`` for the first, ``worst-NAME.png`` for the others."""
         paths: list[Path] = []
-        for who in dict.fromkeys(competitor for competitor, _ in self._kept):
+        kept = self.kept()
+        for who in dict.fromkeys(competitor for competitor, _ in kept):
             bands = [
-                sheet(f"{name}: worst of {who}", [(row, view) for _, row, view in ranked(cases)])
-                for (competitor, name), cases in self._kept.items() if competitor == who
+                sheet(f"{name}: worst of {who}", tiles)
+                for (competitor, name), tiles in kept.items() if competitor == who
             ]  # fmt: skip
             plain = re.sub(r"[^\w.-]+", "_", who)
             path = folder / (f"worst-{plain}.png" if paths else "worst.png")
@@ -50,16 +58,15 @@ class Worst:
         return paths
 
 
+def _rank(kept: tuple[float, Row, View]) -> tuple[float, str]:
+    return -kept[0], kept[1].case
+
+
 def badness(row: Row) -> float:
     """0-1: one minus the IoU of a covered face, the false alarms of another."""
     if row.score is None:
         return 0.0
     return 1 - row.score.iou if row.score.is_covered else row.score.false_alarm
-
-
-def ranked(cases: dict[str, tuple[float, Row, View]]) -> list[tuple[float, Row, View]]:
-    """Worst first; equal ones by name."""
-    return sorted(cases.values(), key=lambda item: (-item[0], item[1].case))
 
 
 def sheet(title: str, tiles: list[tuple[Row, View]]) -> Image:

@@ -36,7 +36,7 @@ class Nothing:
 
 
 class Person(Nothing):
-    """MediaPipe's person mask on the crop: what is no person in the face area is an occluder.
+    """MediaPipe's person mask of the crop (it has no memory): what is no person in the face area is an occluder.
 
     A hand is a person too: it cannot be found this way.
     """
@@ -51,7 +51,6 @@ class Person(Nothing):
 
     def __call__(self, face: AlignedFace, truth: Bool | None, age_frames: int) -> Field:
         """See :class:`stream.competitors.Competitor`."""
-        self._model.reset()  # it smooths over frames, and these may be of many people
         person = self._model.process(np.ascontiguousarray(face.image)).segmentation_mask
         return 1 - np.asarray(person, np.float32)
 

@@ -1,9 +1,8 @@
-"""``s3pot eval``: the figures, the composites, and what it refuses."""
+"""``s3pot eval``: the composites, and every competitor on the same faces."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +11,38 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from skimage import data
 
 from configs import load_settings
-from s3pot.metrics import FrameScore
-from s3pot.types import OcclusionMask
-from stream.drawn import drawn_occluder
+from stream.competitors import PipelineCompetitor
+from stream.composites import CompositePlan, composite_cases, hides, lay, way
+from stream.datasets import Case
 from stream.evaluate import (
+    EvalSet,
+    Finder,
     Row,
-    average,
-    eval_clips,
-    eval_photos,
-    lay,
-    score_result,
-    summarize,
+    View,
+    carried,
+    clean_set,
+    composite_set,
+    evaluate,
+    paired_set,
 )
-from stream.frame import Frame, FrameResult
-from stream.pipeline import Pipeline
+from stream.summary import figures
+from stream.truth import MaskValues, RefusedError, Shot
 from tests.clips import write_clip
 from tests.covered_face import HEIGHT, WIDTH, panned
-from trackers.faces import FaceDetection
+from tests.eval_stand_ins import (
+    StandIn,
+    StandInFinder,
+    aligned,
+    tracked,
+    write_covered,
+    write_cutouts,
+    write_face,
+)
+from trackers import align
 
-NAN = float("nan")
-SIDE = 64
+NOISE = np.random.default_rng(3).integers(0, 256, (300, 512, 3), np.uint8)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,100 +50,164 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def mask_of(
-    truth: NDArray[np.bool_], shift: tuple[float, float] = (0, 0), scale: float = 1
-) -> OcclusionMask:
-    """A mask that says just this, in a face of 64 px moved and enlarged in the frame."""
-    region = np.zeros((SIDE, SIDE), bool)
-    region[4:60, 4:60] = True
-    to_face = np.array([[1 / scale, 0, -shift[0] / scale], [0, 1 / scale, -shift[1] / scale]])
-    return OcclusionMask(1, (truth & region).astype(np.float32), region, to_face, 0.3, 1.0)
+@pytest.fixture(scope="module")
+def ours() -> PipelineCompetitor:
+    return PipelineCompetitor("ours", load_settings("tiny", ["model.device=cpu"]))
 
 
-def result_of(*masks: OcclusionMask, size: int = SIDE) -> FrameResult:
-    frame = Frame(np.zeros((size, size, 3), np.uint8), 0, Fraction(0), "drawn")
-    return FrameResult(frame, (), masks)
+def rows_of(
+    shots: list[Shot], *who: StandIn, finder: StandInFinder | None = None, watch: Any = None
+) -> tuple[list[Row], list[str]]:
+    """Evaluate one case that is drawn here."""
+    refused: list[str] = []
+    group = EvalSet("set", 1, [Case("case", "cup", lambda: iter(shots))])
+    rows = evaluate(
+        group, finder or StandInFinder(), who,  # type: ignore[arg-type]
+        watch=watch or (lambda _row, _view: None), refuse=refused.append,
+    )  # fmt: skip
+    return list(rows), refused
 
 
-def disc(x: float, y: float, radius: float, size: int = SIDE) -> NDArray[np.bool_]:
-    rows, columns = np.mgrid[:size, :size]
-    return np.asarray(np.hypot(columns - x, rows - y) < radius)
+def covered_shot(image: NDArray[np.uint8] = NOISE, visible: bool = False) -> Shot:
+    """The lower half of the face that the stand-in finds is covered."""
+    truth = np.zeros((300, 512), bool)
+    truth[140:] = True
+    return Shot(image, truth, ~truth if visible else None, hides=True)
 
 
-def test_a_perfect_mask_scores_1() -> None:
-    truth = disc(30, 40, 18)  # it leaves the face below: only what is on the face counts
-    figures = score_result(result_of(mask_of(truth)), truth)
-    assert figures is not None
-    assert (figures.iou, figures.boundary_f, figures.false_alarm) == (1, 1, 0)
+def clean_shot(image: NDArray[np.uint8] = NOISE) -> Shot:
+    return Shot(image, np.zeros((300, 512), bool), None, hides=False)
 
 
-def test_an_empty_or_a_wrong_mask_scores_less() -> None:
-    truth = disc(30, 30, 12)
-    nothing = score_result(result_of(mask_of(disc(0, 0, 0))), truth)
-    wrong = score_result(result_of(mask_of(disc(50, 50, 6))), truth)
-    assert nothing is not None
-    assert wrong is not None
-    assert nothing.iou == wrong.iou == 0
-    assert nothing.false_alarm == 0 < wrong.false_alarm
-
-
-def test_the_largest_face_is_scored() -> None:
-    truth = np.zeros((200, 200), bool)
-    truth[:, :110] = disc(60, 60, 30, 200)[:, :110]
-    large = mask_of(disc(30, 30, 15), scale=2)
-    small = mask_of(np.ones((SIDE, SIDE), bool), shift=(130, 130))
-    for masks in ((large, small), (small, large)):
-        figures = score_result(result_of(*masks, size=200), truth)
-        assert figures is not None
-        assert figures.iou > 0.95
-
-
-def test_no_face_no_score() -> None:
-    assert score_result(result_of(), disc(30, 30, 9)) is None
-    away = mask_of(disc(30, 30, 9), shift=(500, 500))
-    assert score_result(result_of(away), disc(30, 30, 9)) is None
-
-
-def test_a_summary_tells_covered_from_clean_frames() -> None:
-    row = summarize(
-        "clip",
-        [
-            FrameScore(0.8, 0.6, 0.5, 0.2),
-            FrameScore(0.4, 0.2, 0.5, 0.3),
-            FrameScore(NAN, NAN, 0.02, 0.0),
-            FrameScore(NAN, NAN, 0.04, 0.0),
-            FrameScore(NAN, NAN, 0.90, 0.005),  # barely touched: neither covered nor clean
-        ],
+def test_the_oracle_scores_1_and_nothing_scores_0() -> None:
+    rows, refused = rows_of([covered_shot()], StandIn("a", 96, "truth"), StandIn("b", 96, 0.0))
+    assert not refused
+    perfect, nothing = rows
+    assert (perfect.competitor, perfect.set, perfect.case, perfect.kind) == (
+        "a",
+        "set",
+        "case",
+        "cup",
     )
-    assert (row.iou, row.boundary_f) == pytest.approx((0.6, 0.4))
-    assert row.false_alarm == pytest.approx(0.03)
-    assert row.missed == 0
+    assert perfect.score is not None
+    assert nothing.score is not None
+    assert (perfect.score.iou, perfect.score.boundary_f, perfect.score.false_alarm) == (1, 1, 0)
+    assert (nothing.score.iou, nothing.score.recall) == (0, 0)
+    assert 0.3 < perfect.score.covered < 0.7
+    assert perfect.lightness == pytest.approx(50, abs=15)
 
 
-def test_frames_without_a_face_are_counted() -> None:
-    row = summarize("clip", [None, FrameScore(0.5, 0.5, 0, 0.2), None])
-    assert row.missed == 2
-    assert row.iou == 0.5
-    assert np.isnan(row.false_alarm)
-    assert np.isnan(summarize("clip", [None]).iou)
+def test_all_judge_the_same_face_found_once() -> None:
+    finder = StandInFinder()
+    who = StandIn("a", 96, 1.0), StandIn("b", 96, 0.0), StandIn("c", 128, 1.0)
+    rows, _ = rows_of([covered_shot(), covered_shot()], *who, finder=finder)
+    assert [(row.frame, row.competitor) for row in rows] == [
+        (0, "a"), (0, "b"), (0, "c"), (1, "a"), (1, "b"), (1, "c"),
+    ]  # fmt: skip
+    faces = [competitor.asked[0][0] for competitor in who]
+    assert faces[0] is faces[1]
+    assert faces[2].image.shape == (128, 128, 3)  # a crop of its own size, not an enlarged one
+    truth = who[2].asked[0][1]
+    assert truth is not None
+    assert truth.shape == (128, 128)
+    # It is scored at the size of ours, and gets the same figures for the same answer.
+    assert rows[0].score is not None
+    assert rows[2].score is not None
+    assert rows[2].score == rows[0].score
+    # The tracker hears of our own mask and of no other.
+    assert [float(p.max()) for p in finder.covered] == [1, 1]
+    assert all(competitor.resets == 1 for competitor in who)  # a clip is one memory
 
 
-def test_a_covered_face_that_is_lost_scores_0() -> None:
-    row = summarize("clip", [None, FrameScore(0.5, 0.25, 0, 0.2), None], lost_covered=1)
-    assert (row.iou, row.boundary_f, row.missed) == (0.25, 0.125, 2)
-    assert np.isnan(row.false_alarm)
+def test_a_labelled_face_changes_the_visible_iou_alone() -> None:
+    (plain,), _ = rows_of([covered_shot()], StandIn("a", 96, 0.0))
+    (told,), _ = rows_of([covered_shot(visible=True)], StandIn("a", 96, 0.0))
+    assert plain.score is not None
+    assert told.score is not None
+    assert told.score.iou == plain.score.iou
+    assert told.score.visible_iou == pytest.approx(plain.score.visible_iou, abs=0.02)
 
 
-def test_the_mean_of_rows_leaves_out_what_was_not_measured() -> None:
-    mean = average(
-        [Row("a", 0.5, NAN, 0.01, 1), Row("b", 0.7, 0.4, NAN, 2), Row("c", NAN, NAN, NAN, 0)]
+FLAT = np.full((300, 512, 3), 7, np.uint8)
+
+
+def test_a_picture_without_a_face() -> None:
+    rows, _ = rows_of([covered_shot(FLAT), clean_shot(FLAT)], StandIn("a", 96), StandIn("b", 96))
+    assert [row.score for row in rows] == [None] * 4
+    assert [row.lost for row in rows] == [True, True, False, False]
+    assert np.isnan([row.lightness for row in rows]).all()
+    assert figures(rows[:1]).iou_macro == 0  # covered and not found: as bad as can be
+
+
+def test_a_face_outside_the_picture_is_none() -> None:
+    finder = StandInFinder(face=tracked((900, 900, 1000, 1000)))
+    rows, _ = rows_of([clean_shot()], StandIn("a", 96), finder=finder)
+    assert rows[0].score is None
+
+
+def test_a_case_that_is_refused_gives_no_rows() -> None:
+    def shots() -> Iterator[Shot]:
+        yield covered_shot()
+        raise RefusedError("x.mp4: 1 frames, but 9 masks")
+
+    cases = [Case("x.mp4", "clip", shots), Case("y", "cup", lambda: iter([covered_shot()]))]
+    told: list[str] = []
+    steps: list[int] = []
+    rows = list(
+        evaluate(
+            EvalSet("set", 2, cases, refused=("z: no mask",)), StandInFinder(),  # type: ignore[arg-type]
+            [StandIn("a", 96)], refuse=told.append, step=lambda: steps.append(1),
+        )
+    )  # fmt: skip
+    assert told == ["z: no mask", "x.mp4: 1 frames, but 9 masks"]
+    assert [row.case for row in rows] == ["y"]
+    assert len(steps) == 2
+
+
+def test_what_is_watched_is_what_was_scored() -> None:
+    seen: list[tuple[Row, View]] = []
+    rows, _ = rows_of(
+        [covered_shot(), covered_shot(FLAT)], StandIn("a", 96, "truth"),
+        watch=lambda row, view: seen.append((row, view)),
+    )  # fmt: skip
+    ((row, view),) = seen
+    assert row is rows[0]
+    np.testing.assert_array_equal(view.mask, view.truth)
+    assert not (view.truth & ~view.region).any()
+
+
+def test_a_mask_is_carried_as_its_picture_is() -> None:
+    image = np.zeros((300, 512, 3), np.uint8)
+    image[90:170, 230:270] = 255
+    face = align(image, tracked(), 96)
+    truth = carried(image[..., 0] > 0, face)
+    assert (truth != (face.image[..., 0] > 127)).mean() < 0.002
+    assert truth.any()
+    square = aligned(side=64)
+    mask = np.zeros((64, 64), bool)
+    mask[3:9, 20:40] = True
+    np.testing.assert_array_equal(carried(mask, square), mask)
+
+
+def test_the_finder_tracks_as_the_pipeline_does(ours: PipelineCompetitor) -> None:
+    """On a clip our rows must be what the product would have said."""
+    frames, truths = panned("hand", [0, 1, 2, 3, 4, 5], 3)
+    ours.reset()
+    wanted = [result.masks[0].probability for result in ours.pipeline(frames)]
+    seen: list[View] = []
+    shots = [Shot(f.image, t, None, bool(t.any())) for f, t in zip(frames, truths, strict=True)]
+    group = EvalSet("s", 1, [Case("c", "hand", lambda: iter(shots), clip=True)])
+    list(
+        evaluate(
+            group, Finder(ours), [ours], watch=lambda _, view: seen.append(view), refuse=pytest.fail
+        )
     )
-    assert mean.name == "mean of 3"
-    assert (mean.iou, mean.boundary_f, mean.false_alarm) == pytest.approx((0.6, 0.4, 0.01))
-    assert mean.missed == 3
-    assert np.isnan(average([]).iou)
-    assert "0.600" in str(mean)
-    assert "1.00 %" in str(mean)
+    for probability, view in zip(wanted, seen, strict=True):
+        np.testing.assert_array_equal((probability > 0.5) & view.region, view.mask)
+
+
+def test_too_small_a_picture_has_no_face(ours: PipelineCompetitor) -> None:
+    assert Finder(ours)(np.zeros((8, 40, 3), np.uint8)) is None
 
 
 BOX = np.array([100, 60, 180, 160], np.float32)
@@ -186,173 +258,133 @@ def test_no_occluder_no_change() -> None:
     assert not truth.any()
 
 
-class Fake:
-    """A pipeline that finds the face where it is told to and marks all of it."""
-
-    made = 0
-
-    def __init__(self, box_px: NDArray[np.float32] | None) -> None:
-        Fake.made += 1
-        self._box, self.closed = box_px, False
-
-    def detector(self, _: NDArray[np.uint8]) -> list[FaceDetection]:
-        if self._box is None:
-            return []
-        return [FaceDetection(self._box, np.zeros((6, 2), np.float32), 0.9)]
-
-    def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameResult]:
-        for frame in frames:
-            everywhere = np.ones((SIDE, SIDE), bool)
-            yield FrameResult(frame, (), (mask_of(everywhere, shift=(100, 60), scale=1.4),))
-
-    def close(self) -> None:
-        self.closed = True
+def test_the_way_begins_clean_and_ends_clean() -> None:
+    places = way(BOX, 90, np.random.default_rng(1))
+    there = [i for i, place in enumerate(places) if place is not None]
+    assert len(places) == 90
+    assert there[0] == 30
+    assert there == list(range(there[0], there[-1] + 1))
 
 
-def never() -> Any:
-    raise AssertionError("no pipeline is wanted before the input is known to be good")
+def test_what_hides_a_face() -> None:
+    truth = np.zeros((240, 320), bool)
+    truth[:50] = True
+    assert not hides(truth, BOX)
+    truth[:62] = True
+    assert hides(truth, BOX)
 
 
-def write_photo(folder: Path, name: str, mask: NDArray[np.uint8] | None) -> None:
-    cv2.imwrite(str(folder / f"{name}.jpg"), np.full((120, 160, 3), 90, np.uint8))
-    if mask is not None:
-        cv2.imwrite(str(folder / f"{name}_hand.png"), mask)
-
-
-def test_a_folder_without_photographs(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no \.jpg"):
-        next(eval_photos(tmp_path, never))
-
-
-def test_a_photograph_without_a_mask(tmp_path: Path) -> None:
-    write_photo(tmp_path, "01", None)
-    with pytest.raises(FileNotFoundError, match=r"01\.jpg.*01_hand\.png"):
-        next(eval_photos(tmp_path, never))
-
-
-def test_a_mask_of_another_size(tmp_path: Path) -> None:
-    write_photo(tmp_path, "01", np.ones((60, 80), np.uint8))
-    with pytest.raises(ValueError, match=r"01\.jpg.*\(60, 80\).*\(120, 160\)"):
-        next(eval_photos(tmp_path, never))
-
-
-def test_a_photograph_that_is_no_picture(tmp_path: Path) -> None:
-    write_photo(tmp_path, "01", np.ones((120, 160), np.uint8))
-    (tmp_path / "01.jpg").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"01\.jpg: not a picture"):
-        next(eval_photos(tmp_path, never))
-
-
-class Blind(Fake):
-    """Knows where the face begins and never finds it again."""
-
-    def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameResult]:
-        return (FrameResult(frame, (), ()) for frame in frames)
-
-
-def test_what_is_covered_and_not_found_counts(tmp_path: Path) -> None:
-    truth = np.zeros((120, 160), np.uint8)
-    truth[70:, 110:] = 1
-    write_photo(tmp_path, "01", truth)
-    (photo,) = eval_photos(tmp_path, lambda: Blind(BOX))  # type: ignore[arg-type, return-value]
-    assert (photo.iou, photo.missed) == (0, 1)
-    write_cutouts(tmp_path / "occluders")
-    write_face_clip(tmp_path / "a.mp4", 24)
-    (clip,) = eval_clips(
-        tmp_path,
-        tmp_path / "occluders",
-        lambda: Blind(BOX),  # type: ignore[arg-type, return-value]
-        per_clip=1,
-        seed=8,
-    )
-    assert (clip.iou, clip.missed) == (0, 24)
-
-
-def test_photographs_are_scored_with_a_fresh_pipeline_each(tmp_path: Path) -> None:
-    truth = np.zeros((120, 160), np.uint8)
-    truth[70:, 110:] = 1
-    for name in ("02", "01"):
-        write_photo(tmp_path, name, truth)
-    before = Fake.made
-    rows = list(eval_photos(tmp_path, lambda: Fake(BOX)))  # type: ignore[arg-type, return-value]
-    assert Fake.made == before + 2
-    assert [row.name for row in rows] == ["01", "02"]
-    assert all(0 < row.iou <= 1 and row.missed == 0 for row in rows)
-
-
-def write_cutouts(folder: Path) -> None:
-    for place, kind in [("hands", "hand"), ("objects/object_train", "cup")]:
-        (folder / place).mkdir(parents=True)
-        for i in range(6):
-            drawing = drawn_occluder(kind, 80, np.random.default_rng(i))
-            turned = (
-                np.rot90(drawing) if kind == "hand" else drawing
-            )  # an arm enters from the right
-            cv2.imwrite(str(folder / place / f"{i}.png"), cv2.cvtColor(turned, cv2.COLOR_RGBA2BGRA))
-
-
-def write_face_clip(path: Path, count: int) -> None:
+def write_face_clip(path: Path, count: int) -> Path:
     frames, _ = panned("hand", [0] * count, count)
-    write_clip(path, range(count), size=(HEIGHT, WIDTH), draw=lambda i, *_: frames[i].image)
+    return write_clip(path, range(count), size=(HEIGHT, WIDTH), draw=lambda i, *_: frames[i].image)
+
+
+FACE = np.array([120, 70, 200, 160], np.float32)
+
+
+def drawn(folder: Path, plan: CompositePlan) -> list[Case]:
+    return list(composite_cases(folder, folder / "occluders", lambda _: FACE, plan))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    write_cutouts(folder / "occluders")
+    write_face_clip(folder / "a.mp4", 24)
+    return folder
 
 
 def test_no_clips_or_no_cutouts(tmp_path: Path) -> None:
+    def ask(folder: Path) -> Any:
+        return composite_set(folder, folder, lambda _: None, CompositePlan())
+
     with pytest.raises(FileNotFoundError, match=r"no \.mp4"):
-        next(eval_clips(tmp_path, tmp_path, never))
+        ask(tmp_path)
     write_clip(tmp_path / "a.mp4")
     with pytest.raises(FileNotFoundError, match="cut-outs"):
-        next(eval_clips(tmp_path, tmp_path, never))
+        ask(tmp_path)
 
 
-def test_a_clip_without_a_face(tmp_path: Path) -> None:
-    write_cutouts(tmp_path / "occluders")
-    write_clip(tmp_path / "a.mp4")
-    with pytest.raises(ValueError, match="no face"):
-        next(eval_clips(tmp_path, tmp_path / "occluders", lambda: Fake(None)))  # type: ignore[arg-type, return-value]
+def test_a_clip_without_a_face_is_refused(clips: Path) -> None:
+    (case,) = composite_cases(clips, clips / "occluders", lambda _: None, CompositePlan(per_clip=1))
+    with pytest.raises(RefusedError, match=r"a\.mp4: no face"):
+        list(case.shots())
 
 
-def test_composites_are_the_same_for_the_same_seed(tmp_path: Path) -> None:
-    write_cutouts(tmp_path / "occluders")
-    write_face_clip(tmp_path / "a.mp4", 24)
+def test_composites_are_the_same_for_the_same_seed(clips: Path) -> None:
+    def images(seed: int) -> list[NDArray[np.uint8]]:
+        cases = drawn(clips, CompositePlan(per_clip=2, seed=seed))
+        assert [case.name for case in cases] == ["a/0", "a/1"]
+        assert all(case.clip for case in cases)
+        return [shot.image for case in cases for shot in case.shots()]
 
-    def rows(seed: int) -> list[Row]:
-        def make() -> Pipeline:
-            return Fake(BOX)  # type: ignore[return-value]
-
-        return list(eval_clips(tmp_path, tmp_path / "occluders", make, per_clip=2, seed=seed))
-
-    first, again, other = rows(8), rows(8), rows(2)
-    assert [row.name.split()[0] for row in first] == ["a/0", "a/1"]
-    assert not np.isnan(first[0].iou)
-    assert repr(first) == repr(again)  # nan equals itself here
-    assert repr(first) != repr(other)
-    # All is marked: the whole face is a false alarm while it is clean.
-    assert [row.false_alarm for row in first] == pytest.approx([1, 1])
+    first, again, other = images(8), images(8), images(2)
+    assert len(first) == 48
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
 
 
-def test_the_real_pipeline_on_a_composite(tmp_path: Path) -> None:
+def test_the_first_third_is_clean_and_then_something_comes(clips: Path) -> None:
+    (case,) = drawn(clips, CompositePlan(per_clip=1, seed=8))
+    shots = list(case.shots())
+    assert not any(shot.truth.any() or shot.hides for shot in shots[:8])
+    assert any(shot.hides for shot in shots[8:])
+    for shot in shots:
+        away = cv2.dilate(shot.truth.astype(np.uint8), np.ones((9, 9), np.uint8)) == 0
+        assert np.abs(shot.image.astype(int) - shots[0].image)[away].mean() < 3  # the codec's noise
+
+
+def test_cold_frames_are_of_the_same_composites_and_all_covered(clips: Path) -> None:
+    whole = [shot.image for shot in drawn(clips, CompositePlan(per_clip=1, seed=8))[0].shots()]
+    cases = drawn(clips, CompositePlan(per_clip=1, seed=8, cold=3))
+    assert [(case.name, case.clip) for case in cases] == [
+        ("a/0#0", False), ("a/0#1", False), ("a/0#2", False),
+    ]  # fmt: skip
+    shots = [list(case.shots()) for case in cases]
+    assert [len(some) for some in shots] == [1, 1, 1]
+    indices = [
+        [np.array_equal(some[0].image, image) for image in whole].index(True) for some in shots
+    ]
+    assert indices == sorted(set(indices))
+    assert all(some[0].hides for some in shots)
+
+
+def test_the_real_pipeline_on_a_composite(tmp_path: Path, ours: PipelineCompetitor) -> None:
     write_cutouts(tmp_path / "occluders")
     write_face_clip(tmp_path / "a.mp4", 30)
-    settings = load_settings("tiny", ["model.device=cpu"])
-    (row,) = eval_clips(
-        tmp_path,
-        tmp_path / "occluders",
-        lambda: Pipeline.from_settings(settings),
-        per_clip=1,
-        seed=8,  # a quick hand: 30 frames are enough for it
-    )
-    assert row.iou > 0.2
-    assert row.false_alarm < 0.05
-    assert row.missed == 0
+    finder, plan = Finder(ours), CompositePlan(per_clip=1, seed=8)  # a quick hand
+    group = composite_set(tmp_path, tmp_path / "occluders", finder.first_box, plan)
+    assert (group.name, group.count) == (f"{tmp_path.name} composites", 1)
+    figure = figures(list(evaluate(group, finder, [ours], refuse=pytest.fail)))
+    assert figure.iou_macro > 0.2
+    assert figure.alarm_clean < 0.05
+    assert (figure.no_face, figure.cases, figure.faces) == (0, 1, 30)
 
 
-def test_the_astronaut_as_a_photograph(tmp_path: Path) -> None:
-    """Cold start: one frame, no history."""
-    image, truth = data.astronaut()[:300], np.zeros((300, 512), np.uint8)
-    image[135:185, 170:280], truth[135:185, 170:280] = (20, 60, 200), 1
-    cv2.imwrite(str(tmp_path / "a.jpg"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    cv2.imwrite(str(tmp_path / "a_hand.png"), truth)
-    settings = load_settings("tiny", ["model.device=cpu"])
-    (row,) = eval_photos(tmp_path, lambda: Pipeline.from_settings(settings))
-    assert row.missed == 0
-    assert row.iou > 0.2
+def test_pictures_are_cold_and_scored_by_the_real_pipeline(
+    tmp_path: Path, ours: PipelineCompetitor
+) -> None:
+    write_covered(tmp_path / "pairs" / "a.jpg")
+    write_covered(tmp_path / "pairs" / "b.jpg")
+    write_face(tmp_path / "faces" / "c.jpg")
+    rows = [
+        row for group in (paired_set(tmp_path / "pairs", MaskValues()), clean_set(tmp_path / "faces"))
+        for row in evaluate(group, Finder(ours), [ours], refuse=pytest.fail)
+    ]  # fmt: skip
+    first, second, clean = (row.score for row in rows)
+    assert first is not None
+    assert first.iou > 0.2
+    assert first == second  # nothing is remembered from picture to picture
+    assert clean is not None
+    assert clean.is_clean
+    assert clean.false_alarm < 0.05
+
+
+def test_folders_in_which_nothing_can_be_used(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no pictures and no clips"):
+        paired_set(tmp_path, MaskValues())
+    with pytest.raises(FileNotFoundError, match="no pictures and no clips"):
+        clean_set(tmp_path)
+    write_covered(tmp_path / "a.jpg", mask=None)
+    with pytest.raises(FileNotFoundError, match=r"no picture with a mask: .*a\.jpg: no mask"):
+        paired_set(tmp_path, MaskValues())
