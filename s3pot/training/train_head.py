@@ -23,6 +23,10 @@ from s3pot.training.samples import CompositeSource
 from s3pot.training.train_face import validate
 
 
+POINTS_ONLY = 0.25
+"""So many batches are asked by points alone."""
+
+
 def spoil(logits: Tensor) -> Tensor:
     """Evidence as it is on worse days: scaled, shifted, blotched, blurred; (B, 1, S, S)."""
     batch, side = len(logits), logits.shape[-1]
@@ -34,10 +38,21 @@ def spoil(logits: Tensor) -> Tensor:
     return torch.where(pick, blurred, logits) * scale + shift + blotch
 
 
-def decoded(sam: FaceSam, evidence: Evidence, logits: Tensor, region: Tensor) -> Tensor:
-    """The decoder's logits at the crop's size, prompted by ``logits``."""
-    prompts = select_prompts(logits, region, mask_side=sam.mask_side)
-    coarse = sam.decode(evidence.tokens, prompts.points, prompts.labels, prompts.mask)
+def decoded(
+    sam: FaceSam, evidence: Evidence, logits: Tensor, region: Tensor, *, points: int = 0
+) -> Tensor:
+    """The decoder's logits at the crop's size, prompted by ``logits``.
+
+    Args:
+        points: 0 asks as method "evidence" does; else so many points of each kind and nothing more,
+            as method "paper" asks.
+    """
+    if points:
+        prompts = select_prompts(logits, region, positive=points, negative=points, box=False)
+        coarse = sam.decode(evidence.tokens, prompts.points, prompts.labels, None)
+    else:
+        prompts = select_prompts(logits, region, mask_side=sam.mask_side)
+        coarse = sam.decode(evidence.tokens, prompts.points, prompts.labels, prompts.mask)
     return resize(coarse, logits.shape[-1])
 
 
@@ -79,7 +94,9 @@ def train_head(
         net.net.eval()
         with torch.no_grad():
             evidence = net.enhance(batch["raw"], batch["reference"], batch["known"])
-        answer = decoded(net, evidence, spoil(evidence.logits), batch["region"])
+        # Now and then as the paper asks, or SAM's embedding of "no mask" would stay as it was drawn.
+        points = int(torch.randint(4, 33, ())) if torch.rand(()) < POINTS_ONLY else 0
+        answer = decoded(net, evidence, spoil(evidence.logits), batch["region"], points=points)
         mixed = (answer + evidence.logits) / 2
         target, region = batch["target"], batch["region"]
         return evidence_loss(answer, target, region) + evidence_loss(mixed, target, region)
