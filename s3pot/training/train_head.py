@@ -22,7 +22,6 @@ from s3pot.training.losses import evidence_loss
 from s3pot.training.samples import CompositeSource
 from s3pot.training.train_face import validate
 
-
 POINTS_ONLY = 0.25
 """So many batches are asked by points alone."""
 
@@ -44,6 +43,10 @@ def decoded(
     """The decoder's logits at the crop's size, prompted by ``logits``.
 
     Args:
+        sam: whose decoder answers.
+        evidence: of the faces.
+        logits: (B, 1, S, S) what the prompts are chosen from.
+        region: (B, 1, S, S) 0 or 1.
         points: 0 asks as method "evidence" does; else so many points of each kind and nothing more,
             as method "paper" asks.
     """
