@@ -150,11 +150,21 @@ class PcaGenerator(nn.Module):
         atlas = torch.zeros(len(faces), 4, spots.numel(), device=raw.device)
         atlas[:, :3, spots] = faces.transpose(1, 2)
         atlas[:, 3, spots] = 1.0
-        fine = resize(atlas.view(-1, 4, ATLAS_PX, ATLAS_PX), raw.shape[-1])
+        fine = resize(_extended(atlas.view(-1, 4, ATLAS_PX, ATLAS_PX)), raw.shape[-1])
         carried = grid_sample_px(fine, structure.roll)
-        colour = carried[:, :3] / carried[:, 3:].clamp(min=1e-3)
-        on_face = facial(structure.labels) & (structure.roll >= 0).all(-1) & (carried[:, 3] > 0.05)
-        return torch.where(on_face[:, None], colour.clamp(0, 1), raw)
+        colour = (carried[:, :3] / carried[:, 3:].clamp(min=1e-3)).clamp(0, 1)
+        on_face = facial(structure.labels) & (structure.roll >= 0).all(-1)
+        on_face &= carried[:, 3] > 0.05
+        return torch.where(on_face[:, None], colour, raw)
+
+
+def _extended(atlas: Tensor) -> Tensor:
+    """(B, 4, H, W) RGB and 0 or 1: the known colours grown outwards, for the outline's sake."""
+    for _ in range(3):
+        near = nn.functional.avg_pool2d(atlas, 3, 1, 1)
+        grown = near / near[:, 3:].clamp(min=1e-6)
+        atlas = torch.where(atlas[:, 3:] > 0, atlas, grown)
+    return atlas
 
 
 def fit_light(faces: Tensor, colours: Tensor, weights: Tensor) -> Light:

@@ -86,8 +86,32 @@ def _unet(options: GeneratorOptions) -> ReferenceGenerator:
     return generator
 
 
+def _pca(options: GeneratorOptions) -> ReferenceGenerator:
+    from s3pot.pca import load_pca
+
+    return load_pca(options.folder)
+
+
+def _regional(options: GeneratorOptions) -> ReferenceGenerator:
+    from s3pot.regional import RegionalGenerator
+    from s3pot.weights import fill
+
+    generator = RegionalGenerator()
+    fill(generator, "regional", options.folder)
+    return generator
+
+
+def _diffusers(options: GeneratorOptions) -> ReferenceGenerator:
+    from s3pot.inpaint import load_inpainting
+
+    return load_inpainting(options.source, options.controlnet)
+
+
 builders: dict[str, Callable[[GeneratorOptions], ReferenceGenerator | None]] = {
     "unet": _unet,
+    "pca": _pca,
+    "regional": _regional,
+    "diffusers": _diffusers,
     "none": lambda _: None,
 }
 """Generators by name. To add one: a builder and a line here; "none" invents nothing.

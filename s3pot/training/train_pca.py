@@ -49,6 +49,8 @@ def train_pca(
     inside = atlas_inside(template, triangles, faces.images[0].shape[0])
     rows = [_texture(faces, int(i), template) for i in picks]
     both = torch.stack([row for texture in rows for row in (texture, texture.flip(-1))])
+    # The outline is seldom seen whole, and of what nobody saw there is no mean.
+    inside &= both[:, 3].mean(0) > 0.5
     spots = inside.flatten()
     colours = both[:, :3].flatten(2)[..., spots].transpose(1, 2).contiguous()
     seen = both[:, 3].flatten(1)[:, spots]
