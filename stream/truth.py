@@ -99,18 +99,20 @@ def read_mask(path: Path, values: MaskValues, size: tuple[int, ...]) -> tuple[Bo
     mask = read if read.ndim == 2 else cv2.cvtColor(read[..., :3], cv2.COLOR_BGR2GRAY)
     if mask.shape != tuple(size):
         raise RefusedError(f"{path}: the mask is {mask.shape}, its picture {tuple(size)}")
-    truth = _occluder(path, mask, values)
-    if truth.all():
-        raise RefusedError(f"{path}: all of it is occluder (one value, {mask.flat[0]})")
-    return truth, mask == values.face if values.face is not None else None
-
-
-def _occluder(path: Path, mask: Image, values: MaskValues) -> Bool:
     seen = set(np.unique(mask).tolist())
     two = seen <= {0, 1} or seen <= {0, 255}
-    if values.occluder is not None and (values.occluder in seen or not two):
+    truth = _occluder(path, mask, values, seen, plain=two)
+    if truth.all():
+        raise RefusedError(f"{path}: all of it is occluder (one value, {mask.flat[0]})")
+    if values.face is None or (two and values.face not in seen):
+        return truth, None  # of black and white masks beside such, none labels the face
+    return truth, mask == values.face
+
+
+def _occluder(path: Path, mask: Image, values: MaskValues, seen: set[int], *, plain: bool) -> Bool:
+    if values.occluder is not None and (values.occluder in seen or not plain):
         return np.asarray(mask == values.occluder)
-    if two:
+    if plain:
         return np.asarray(mask > 0)
     some = ", ".join(map(str, sorted(seen)[:8])) + (", ..." if len(seen) > 8 else "")
     raise RefusedError(

@@ -154,8 +154,9 @@ def test_the_values_are_told(tmp_path: Path) -> None:
     truth, _ = read_mask(mask(tmp_path / "b_gt.png", 0, 38), MaskValues(75, 38), SIZE)
     assert not truth.any()
     # A set of black and white masks, told together with the other, needs no value.
-    truth, _ = read_mask(mask(tmp_path / "c_gt.png", 0, 255), MaskValues(75), SIZE)
+    truth, visible = read_mask(mask(tmp_path / "c_gt.png", 0, 255), MaskValues(75, 38), SIZE)
     assert truth.mean() == 0.5
+    assert visible is None  # not: that no face is visible
     # Black on white is told, too.
     truth, _ = read_mask(mask(tmp_path / "d_gt.png", 0, 255, 255, 255), MaskValues(0), SIZE)
     assert truth.mean() == 0.25
