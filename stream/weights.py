@@ -16,6 +16,9 @@ from stream.refusal import BAD_INPUT, bad_input, say
 if TYPE_CHECKING:
     from s3pot.official import OfficialFile
 
+RESEARCH = "research only"
+"""The packaged weights were made from data with such licences: see their card."""
+
 app = typer.Typer(help="List, verify and download weights: the package's and SAM's official ones.")
 
 STOPPED = 130
@@ -153,7 +156,7 @@ def packaged_rows() -> Iterator[Row]:
     for file in catalogue():
         size = megabytes(file.path.stat().st_size) if file.path.is_file() else "-"
         state = "ok" if file.ok else "damaged or missing"
-        yield Row(file.name, size, f"{file.parameters:,}", "Apache-2.0", state, file.sha256)
+        yield Row(file.name, size, f"{file.parameters:,}", RESEARCH, state, file.sha256)
 
 
 def official_rows(folder: Path) -> Iterator[Row]:
