@@ -528,15 +528,34 @@ def test_the_log_has_a_line_for_each_validation(tmp_path: Path) -> None:
     assert all(line["figure"] == 7 and np.isfinite(line["loss"]) for line in logged)
 
 
-def test_a_loss_that_is_no_number_stops_and_leaves_the_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(FloatingPointError, match=r"step 3: the loss is nan.*last\.pt"):
-        Work(3).fit(tmp_path)
+def test_after_a_loss_that_is_no_number_it_goes_on_from_the_last_good_checkpoint(
+    tmp_path: Path,
+) -> None:
+    work = Work(3)
+    last = work.fit(tmp_path)
+    assert work.asked == [0, 3, 4]  # from step 2, each time with other samples
+    told = [json.loads(line) for line in work.lines if "not_finite_at" in line]
+    assert [(t["not_finite_at"], t["goes_on_from"]) for t in told] == [(3, 2), (2, 2)]
+    assert state_of(last)["step"] == 4
+    assert all(bool(t.isfinite().all()) for t in mean_weights(last).values())
+
+
+def test_a_loss_that_stays_no_number_ends_the_run_and_leaves_the_checkpoint(tmp_path: Path) -> None:
+    class Hopeless(Work):
+        def loss_of(self, net: nn.Module, batch: Batch) -> Tensor:
+            loss = super().loss_of(net, batch)
+            return loss * torch.nan if int(batch["step"]) >= 3 else loss
+
+    with pytest.raises(FloatingPointError, match=r"the loss is no finite number.*last\.pt"):
+        Hopeless().fit(tmp_path)
     state = state_of(tmp_path / "last.pt")
     assert state["step"] == 2
     assert all(bool(t.isfinite().all()) for t in mean_weights(tmp_path / "last.pt").values())
     resumed = Work()
     resumed.fit(tmp_path)
     assert resumed.asked == [2]
+    with pytest.raises(FloatingPointError, match="there is no checkpoint yet"):
+        Work(0).fit(tmp_path / "new")
 
 
 def test_a_checkpoint_of_another_network(tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+RETRIES = 3
+"""So often training goes back to its last good checkpoint after a loss that is no number."""
+
 Batch = dict[str, Tensor]
 Figures = dict[str, float]
 
@@ -75,7 +78,8 @@ def fit(
         The checkpoint; ``mean`` in it are the averaged weights, which are the ones to use.
 
     Raises:
-        FloatingPointError: the loss is no finite number; the last checkpoint stays as it was.
+        FloatingPointError: the loss is no finite number, and going on from the last checkpoint with
+            other samples did not help; it stays as it was.
         ValueError: the checkpoint is of another network, or is none.
     """
     run.mkdir(parents=True, exist_ok=True)
@@ -83,33 +87,51 @@ def fit(
     trained = [p for p in net.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, schedule.rate, weight_decay=0.02)
     last = run / "last.pt"
-    first = _resume(last, net, mean, optimizer) if last.exists() else 0
-    stream, losses, began = batches(first), [], time.monotonic()
-    for step in range(first, schedule.steps):
+    step = _resume(last, net, mean, optimizer) if last.exists() else 0
+    stream, losses, began, failures = batches(step), [], time.monotonic(), 0
+    while step < schedule.steps:
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate_at(step)
         net.train()
         loss = loss_of(net, next(stream))
         if not math.isfinite(loss.item()):
-            raise FloatingPointError(f"step {step}: the loss is {loss.item()}; {last} is as it was")
+            failures += 1
+            step = _recover(last, net, mean, optimizer, step=step, failures=failures, say=say)
+            stream = batches(step + failures)  # other samples than those that led there
+            losses.clear()
+            continue
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         average(mean, net, step)
         losses.append(loss.item())
-        if (step + 1) % schedule.every == 0 or step + 1 == schedule.steps:
+        step += 1
+        if step % schedule.every == 0 or step == schedule.steps:
             figures = {
-                "step": step + 1, "samples": (step + 1) * schedule.batch,
+                "step": step, "samples": step * schedule.batch,
                 "loss": float(np.mean(losses)), "minutes": (time.monotonic() - began) / 60,
                 **validate(mean),
             }  # fmt: skip
             losses.clear()
-            _save(last, net, mean, optimizer, step=step + 1, schedule=schedule)
+            _save(last, net, mean, optimizer, step=step, schedule=schedule)
             with (run / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(figures) + "\n")
             say(json.dumps(figures))
     return last
+
+
+def _recover(
+    last: Path, net: nn.Module, mean: nn.Module, optimizer: torch.optim.Optimizer, *, step: int,
+    failures: int, say: Callable[[str], None],
+) -> int:  # fmt: skip
+    """Go back to the last good checkpoint, and say so; the step that it is of."""
+    if failures > RETRIES or not last.exists():
+        kept = f"{last} is as it was" if last.exists() else "there is no checkpoint yet"
+        raise FloatingPointError(f"step {step}: the loss is no finite number; {kept}")
+    good = _resume(last, net, mean, optimizer)
+    say(json.dumps({"not_finite_at": step, "goes_on_from": good, "failure": failures}))
+    return good
 
 
 def average(mean: nn.Module, net: nn.Module, step: int) -> None:
