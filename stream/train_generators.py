@@ -1,4 +1,4 @@
-"""``s3pot train pca | regional | parser``: references without history, and the parser."""
+"""``s3pot train pca | regional | parser | judge``: references without history, and the parser."""
 
 # ruff: noqa: PLC0415  a command pays for its own imports only
 
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from stream.refusal import bad_input
-from stream.train import BAD, Cooldown, Faces, Run, Seed, Steps, app
+from stream.train import BAD, Cooldown, Faces, Occluders, Run, Seed, Steps, app
 
 
 @app.command()
@@ -71,3 +71,32 @@ def parser(
     schedule = Schedule(steps=steps, cooldown=cooldown, seed=seed, rate=2e-3, every=100)
     with bad_input(*BAD):
         train_parser(source, run, schedule, typer.echo)
+
+
+@app.command()
+def judge(
+    *, faces: Faces, occluders: Occluders,
+    names: Annotated[str, typer.Option(help="Generators, with commas between.")] = "unet,pca,regional",
+    folder: Annotated[str, typer.Option(help="Folder of weights; empty: the package's.")] = "",
+    source: Annotated[str, typer.Option(help='For "diffusers", see reference.source.')] = "",
+    count: Annotated[int, typer.Option(help="Covered faces.", min=1)] = 160,
+) -> None:  # fmt: skip
+    """Tell how far from the truth each generator paints, on held-out composites."""
+    from s3pot.model import chosen
+    from s3pot.reference import GeneratorOptions, builders
+    from s3pot.training.judge import CoveredSource
+    from s3pot.training.judge import judge as errors_of
+    from trackers.mesh import mean_face
+
+    mean = mean_face()
+    with bad_input(*BAD):
+        for name in names.split(","):
+            chosen("generator", name, set(builders) - {"none"})
+        covered = CoveredSource(
+            faces, occluders, mean.points_px(192), mean.triangles, mean.parts
+        ).held_out(count)
+        for name in names.split(","):
+            generator = builders[name](GeneratorOptions(folder, source))
+            assert generator is not None
+            figures = errors_of(generator, covered)
+            typer.echo(f"{name:10}" + "".join(f"  {k} {v:5.1f}" for k, v in figures.items()))

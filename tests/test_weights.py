@@ -15,7 +15,7 @@ MAX_MEGABYTES = 40
 
 def test_what_ships_is_whole_and_small_enough() -> None:
     files = weights.catalogue()
-    assert {file.name for file in files} == {"face", "reference", "pca", "regional"}
+    assert {file.name for file in files} == {"face", "reference", "pca", "regional", "parser"}
     assert all(file.ok for file in files)
     assert sum(file.path.stat().st_size for file in files) <= MAX_MEGABYTES * 1e6
 
