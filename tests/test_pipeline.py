@@ -228,10 +228,15 @@ def test_an_invention_holds_nothing_of_the_occluder(
     """Also where the first look was not sure: there the hand must not be mixed in."""
     paint = torch.tensor([1.0, 0.0, 1.0]).view(1, 3, 1, 1)
 
-    def painter(raw: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        return raw * (1 - hidden) + paint * hidden
+    class Painter:
+        whole = False
 
-    monkeypatch.setattr(pipeline.model, "_painter", painter)
+        def __call__(
+            self, raw: torch.Tensor, hidden: torch.Tensor, structure: object
+        ) -> torch.Tensor:
+            return raw * (1 - hidden) + paint * hidden
+
+    monkeypatch.setattr(pipeline.model, "_painter", Painter())
     frames, _ = panned("hand", [0], 0)
     (result,) = pipeline(frames)
     reference = result.masks[0].reference
