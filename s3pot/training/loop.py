@@ -88,7 +88,8 @@ def fit(
     optimizer = torch.optim.AdamW(trained, schedule.rate, weight_decay=0.02)
     last = run / "last.pt"
     step = _resume(last, net, mean, optimizer) if last.exists() else 0
-    stream, losses, began, failures = batches(step), [], time.monotonic(), 0
+    losses: list[float] = []
+    stream, began, failures = batches(step), time.monotonic(), 0
     while step < schedule.steps:
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate_at(step)
