@@ -540,6 +540,24 @@ def test_after_a_loss_that_is_no_number_it_goes_on_from_the_last_good_checkpoint
     assert all(bool(t.isfinite().all()) for t in mean_weights(last).values())
 
 
+def test_a_slope_that_is_no_number_never_reaches_a_checkpoint(tmp_path: Path) -> None:
+    """The loss is finite, the root of 0 has no slope; the step after it would be saved."""
+
+    class Steep(Work):
+        def loss_of(self, net: nn.Module, batch: Batch) -> Tensor:
+            loss = super().loss_of(net, batch)
+            return loss + (loss * 0).sqrt() if int(batch["step"]) == 3 else loss
+
+    work = Steep()
+    state = state_of(work.fit(tmp_path))
+    assert work.asked == [0, 3, 4]
+    assert state["step"] == 4
+    for part in ("net", "mean"):
+        tensors = state[part]
+        assert isinstance(tensors, dict)
+        assert all(bool(t.isfinite().all()) for t in tensors.values())
+
+
 def test_a_loss_that_stays_no_number_ends_the_run_and_leaves_the_checkpoint(tmp_path: Path) -> None:
     class Hopeless(Work):
         def loss_of(self, net: nn.Module, batch: Batch) -> Tensor:

@@ -78,8 +78,8 @@ def fit(
         The checkpoint; ``mean`` in it are the averaged weights, which are the ones to use.
 
     Raises:
-        FloatingPointError: the loss is no finite number, and going on from the last checkpoint with
-            other samples did not help; it stays as it was.
+        FloatingPointError: the loss or its slope is no finite number, and going on from the last
+            checkpoint with other samples did not help; it stays as it was.
         ValueError: the checkpoint is of another network, or is none.
     """
     run.mkdir(parents=True, exist_ok=True)
@@ -95,15 +95,16 @@ def fit(
             group["lr"] = schedule.rate_at(step)
         net.train()
         loss = loss_of(net, next(stream))
-        if not math.isfinite(loss.item()):
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        slope = nn.utils.clip_grad_norm_(trained, 1.0)
+        # A finite loss may have a slope that is no number: one such step, and no weight is one.
+        if not (math.isfinite(loss.item()) and math.isfinite(slope.item())):
             failures += 1
             step = _recover(last, net, mean, optimizer, step=step, failures=failures, say=say)
             stream = batches(step + failures)  # other samples than those that led there
             losses.clear()
             continue
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         average(mean, net, step)
         losses.append(loss.item())
