@@ -162,7 +162,8 @@ def _named(path: Path) -> Path | None:
 
 def _same_name(path: Path) -> list[Path]:
     folder = path.parent.parent / "masks"
-    return [p for p in sorted(folder.glob(f"{_escaped(path.stem)}.*")) if p.suffix in PICTURES]
+    around = sorted(folder.glob(f"{_escaped(path.stem)}.*"))
+    return [p for p in around if p.suffix.lower() in PICTURES]
 
 
 def _frame_folders(path: Path) -> list[Path]:
@@ -195,7 +196,8 @@ def _case(path: Path, folder: Path, values: MaskValues) -> Case:
     if len(found) > 1:
         raise RefusedError(f"{path}: which is its mask? {', '.join(p.name for p in found)}")
     ending = "mask" if paired else found[0].stem.removeprefix(f"{path.stem}_")
-    kind = home.relative_to(folder).as_posix() if home != folder else ending
+    inner = home != folder and home.is_relative_to(folder)  # ``folder`` may be ``images/`` itself
+    kind = home.relative_to(folder).as_posix() if inner else ending
     return Case(name, kind, partial(_pair, path, found[0], values))
 
 

@@ -85,6 +85,16 @@ def test_pictures_and_masks_in_two_folders(tmp_path: Path) -> None:
     assert only(tmp_path / "mug").kind == "mask"
 
 
+def test_the_folder_of_pictures_itself_is_given(tmp_path: Path) -> None:
+    """Its masks lie beside it, in a folder that nobody named."""
+    picture(tmp_path / "set" / "images" / "a.jpg")
+    mask(tmp_path / "set" / "masks" / "a.PNG", 0, 255)  # as some cameras and tools write it
+    case = only(tmp_path / "set" / "images")
+    assert (case.name, case.kind) == ("a.jpg", "mask")
+    (shot,) = shots(case)
+    assert shot.truth.any()
+
+
 def test_names_that_begin_alike(tmp_path: Path) -> None:
     for name in ("a", "a_1", "a[2]"):
         picture(tmp_path / f"{name}.png")
