@@ -139,15 +139,18 @@ def _composites(data: Path, occluders: Path, seed: int) -> Iterator[Shot]:
 
 def _pictures(data: Path, say: Callable[[str], None]) -> Iterator[Shot]:
     from stream.datasets import PICTURES, find_cases
-    from stream.truth import MaskValues, read_picture
+    from stream.truth import MaskValues, RefusedError, read_picture
 
     cases, refused = find_cases(data, MaskValues())
     known = [case for case in cases if not case.clip]
     for reason in refused if known else []:
         say(f"left out: {reason}")
     for case in known:
-        for shot in case.shots():
-            yield Shot(case.name, shot.image, shot.truth)
+        try:
+            for shot in case.shots():
+                yield Shot(case.name, shot.image, shot.truth)
+        except RefusedError as error:  # found when it is read: damaged, of another size
+            say(f"left out: {error}")
     if known:
         return
     paths = [p for p in sorted(data.iterdir()) if p.suffix.lower() in PICTURES]

@@ -124,6 +124,15 @@ def test_a_picture_without_its_mask_is_left_out_and_named(covered: Path) -> None
     assert "ball.png" in told[0]
 
 
+def test_a_picture_whose_mask_does_not_fit_is_left_out_and_the_others_stay(covered: Path) -> None:
+    cv2.imwrite(str(covered / "ball_mask.png"), np.full((20, 30), 255, np.uint8))
+    told: list[str] = []
+    shots = list(find_shots(covered, None, 1, told.append))
+    assert [shot.name for shot in shots] == ["hand.png", "wall.png"]
+    assert len(told) == 1
+    assert "ball_mask.png: the mask is (20, 30)" in told[0]
+
+
 def test_bad_input_is_told_in_one_line(tmp_path: Path, covered: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
