@@ -701,6 +701,16 @@ def test_a_head_on_the_checkpoint_of_another_network(
         train_head(source, other, tmp_path / "head", ONE, lambda _: None, held_out_batches=1)
 
 
+def test_composing_in_the_trainers_process_leaves_it_its_threads(source: CompositeSource) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        source.held_out(1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_held_out_batches_are_fixed(source: CompositeSource) -> None:
     def first() -> NDArray[np.float32]:
         pictures: NDArray[np.float32] = source.held_out(1)[0]["raw"][:4].numpy()

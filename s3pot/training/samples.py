@@ -100,7 +100,6 @@ class _Composites(IterableDataset[dict[str, Tensor]]):
         worker = get_worker_info()
         rng = np.random.default_rng([self._seed, worker.id if worker else 0])
         cv2.setNumThreads(1)
-        torch.set_num_threads(1)
         labelled = self._faces.labelled()
         while True:
             picks = rng.integers(len(self._faces.images), size=self._batch)
