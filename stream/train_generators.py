@@ -90,12 +90,13 @@ def judge(
 
     mean = mean_face()
     with bad_input(*BAD):
-        for name in names.split(","):
+        wanted = [name.strip() for name in names.split(",")]
+        for name in wanted:
             chosen("generator", name, set(builders) - {"none"})
         covered = CoveredSource(
             faces, occluders, mean.points_px(192), mean.triangles, mean.parts
         ).held_out(count)
-        for name in names.split(","):
+        for name in wanted:
             generator = builders[name](GeneratorOptions(folder, source))
             assert generator is not None
             figures = errors_of(generator, covered)

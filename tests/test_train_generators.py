@@ -38,7 +38,7 @@ def test_pca_is_entered_in_the_catalogue(folders: tuple[Path, Path], tmp_path: P
 
 def test_judge_tells_a_figure_for_each(folders: tuple[Path, Path]) -> None:
     faces, occluders = map(str, folders)
-    more = ["--names", "pca,regional", "--count", "2"]
+    more = ["--names", "pca, regional", "--count", "2"]
     done = RUNNER.invoke(app, ["judge", "--faces", faces, "--occluders", occluders, *more])
     assert done.exit_code == 0, done.output
     rows = [line.split() for line in done.output.splitlines() if "undeclared" in line]
