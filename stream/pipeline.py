@@ -104,6 +104,8 @@ class Pipeline:
         painted = face.image  # nothing of it is taken where nothing is painted
         if whole or wide[face.region].any():
             structure = self.bank.structure(face.landmarks)
+            if whole:  # what the frame cuts off is black, and no colour of the face
+                wide = np.maximum(wide, face.region & ~face.inside)
             (painted,) = self.model.generate([face.image], [wide], [structure])
         self.bank.invent(face.identity, painted, face.landmarks, hidden, whole=whole)
 

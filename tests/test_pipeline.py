@@ -246,6 +246,32 @@ def test_an_invention_holds_nothing_of_the_occluder(
     assert np.abs(shown - [255, 0, 255]).max() <= 2
 
 
+def test_who_paints_the_whole_face_is_told_what_the_frame_cuts_off(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There the crop is black: pooled or fitted, it would darken all of the face."""
+    told: list[torch.Tensor] = []
+
+    class Painter:
+        whole = True
+
+        def __call__(
+            self, raw: torch.Tensor, hidden: torch.Tensor, structure: object
+        ) -> torch.Tensor:
+            told.append(hidden[0, 0])
+            return raw
+
+    monkeypatch.setattr(pipeline.model, "_painter", Painter())
+    image = panned("hand", [0], 1)[0][0].image[:, : round(FACE_AT[0]) + 20]
+    (result,) = pipeline(still(image))
+    mask = result.masks[0]
+    here = cv2.warpAffine(np.ones(image.shape[:2], np.uint8), mask.frame_to_face, (192, 192)) > 0
+    assert (mask.region & ~here).mean() > 0.05
+    hidden = told[0].cpu().numpy()
+    assert (hidden[mask.region & ~here] == 1).all()
+    assert hidden[mask.region & here].mean() < 0.3
+
+
 def test_nothing_is_painted_where_nothing_is_hidden(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
