@@ -94,12 +94,17 @@ class Pipeline:
         return [self.bank.reference(face.identity, face.landmarks) for face in faces]
 
     def invent(self, face: AlignedFace) -> None:
-        """RF by the generator: what a first look takes for hidden, or the whole face, is painted."""
+        """RF by the generator: what a first look takes for hidden, or the whole face, is painted.
+
+        A method that finds nothing without a reference has no first look: for it, the whole face.
+        """
         hidden = np.zeros(face.region.shape, np.float32)
         if self.model.method.cold:
             remembered = self.bank.reference(face.identity, face.landmarks)
             features = self.model.enhance([face.image], [remembered])
             hidden = sigmoid(self.model.decode(features, [face.region])[0])
+        elif not self.model.paints_whole:  # nobody knows yet what is hidden: all of it may be
+            hidden = face.region.astype(np.float32)
         wide, whole = self.bank.widened(hidden), self.model.paints_whole
         painted = face.image  # nothing of it is taken where nothing is painted
         if whole or wide[face.region].any():

@@ -246,6 +246,20 @@ def test_an_invention_holds_nothing_of_the_occluder(
     assert np.abs(shown - [255, 0, 255]).max() <= 2
 
 
+def test_the_papers_method_finds_something_with_any_generator() -> None:
+    """It has no first look: one that paints only what is hidden must be told that all of it is."""
+    overrides = [*SETTINGS, "reference.generator=unet"]
+    pipeline = Pipeline.from_settings(load_settings("paper", overrides))
+    frames, truths = panned("ball", [0], 0)
+    (result,) = pipeline(frames)
+    pipeline.close()
+    mask = result.masks[0]
+    assert mask.reference is not None
+    assert (mask.reference.known > 0)[mask.region].mean() > 0.5
+    truth = truths[0] & region(mask)
+    assert (marked(mask) & truth).sum() / (marked(mask) | truth).sum() > 0.4
+
+
 def test_who_paints_the_whole_face_is_told_what_the_frame_cuts_off(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
