@@ -73,7 +73,8 @@ def find_cases(folder: Path, values: MaskValues) -> tuple[list[Case], list[str]]
     masks: set[Path] = set()
     media = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in PICTURES + CLIPS]
     for path in media:
-        masks |= _claimed(path)
+        if path not in masks:  # pictures come before their masks; to ask each mask takes its square
+            masks |= _claimed(path)
     for path in [p for p in media if p not in masks]:
         try:
             cases.append(_case(path, folder, values))
