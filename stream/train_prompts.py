@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -52,6 +53,10 @@ def prompts(
     published: Annotated[
         bool, typer.Option("--published", help="The objectives as published, slope 10.")
     ] = False,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Leave out face, occluder or margin; repeatable."),
+    ] = None,
     config: Annotated[str, typer.Option(help="Named config or a TOML file.")] = "paper",
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one setting.")
@@ -65,7 +70,8 @@ def prompts(
     from s3pot.training.train_prompts import PerImage, train_general, train_per_image
     from stream.pipeline import Pipeline
 
-    options = PUBLISHED if published else MENDED
+    with bad_input(*BAD):
+        options = leave_out(PUBLISHED if published else MENDED, without or [])
     schedule = Schedule(
         steps=steps, cooldown=cooldown, warmup=20, batch=3, rate=rate, seed=seed, every=100
     )
@@ -85,6 +91,21 @@ def prompts(
         finally:
             pipeline.close()
     typer.echo(str(path))
+
+
+def leave_out(options: ObjectiveOptions, names: Sequence[str]) -> ObjectiveOptions:
+    """Objectives without some of the three.
+
+    Raises:
+        ValueError: a name is none of them, or none is left.
+    """
+    three = ("face", "occluder", "margin")
+    for name in names:
+        if name not in three:
+            raise ValueError(f"unknown objective {name!r}; allowed: {three}")
+    if set(names) == set(three):
+        raise ValueError("without all three objectives there is nothing to learn from")
+    return replace(options, **dict.fromkeys(names, 0.0))
 
 
 def find_shots(

@@ -15,9 +15,10 @@ from typer.testing import CliRunner, Result
 
 from s3pot import reference
 from s3pot.adapter import load_adapter
+from s3pot.objectives import MENDED, PUBLISHED
 from s3pot.reference import StructureBatch
 from stream.train import app
-from stream.train_prompts import find_shots
+from stream.train_prompts import find_shots, leave_out
 from tests.covered_face import covered_photo
 from tests.training_folder import write_cutouts, write_faces
 
@@ -149,3 +150,13 @@ def test_bad_input_is_told_in_one_line(tmp_path: Path, covered: Path) -> None:
         assert result.exit_code == 2, (text, result.output)
         assert text in result.output
         assert result.output.strip().count("\n") <= 1  # and perhaps the pictures without a face
+
+
+def test_an_objective_may_be_left_out() -> None:
+    options = leave_out(MENDED, ["margin"])
+    assert (options.face, options.occluder, options.margin) == (MENDED.face, MENDED.occluder, 0)
+    assert leave_out(PUBLISHED, []) == PUBLISHED
+    with pytest.raises(ValueError, match=r"unknown objective 'edge'.*margin"):
+        leave_out(MENDED, ["edge"])
+    with pytest.raises(ValueError, match="nothing to learn from"):
+        leave_out(MENDED, ["face", "occluder", "margin"])
