@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from s3pot.objectives import ObjectiveOptions
     from s3pot.training.prompt_tasks import Picture
     from stream.pipeline import Pipeline
 
@@ -210,6 +211,7 @@ def cut_picture(pipeline: Pipeline, shot: Shot) -> Picture | None:
     import numpy as np
     import torch
 
+    from s3pot.objectives import ObjectiveOptions
     from s3pot.training.prompt_tasks import Picture
     from trackers import align
 
