@@ -106,7 +106,8 @@ def leave_out(options: ObjectiveOptions, names: Sequence[str]) -> ObjectiveOptio
             raise ValueError(f"unknown objective {name!r}; allowed: {three}")
     if set(names) == set(three):
         raise ValueError("without all three objectives there is nothing to learn from")
-    return replace(options, **dict.fromkeys(names, 0.0))
+    kept = {name: 0.0 if name in names else getattr(options, name) for name in three}
+    return replace(options, face=kept["face"], occluder=kept["occluder"], margin=kept["margin"])
 
 
 def find_shots(
@@ -211,7 +212,6 @@ def cut_picture(pipeline: Pipeline, shot: Shot) -> Picture | None:
     import numpy as np
     import torch
 
-    from s3pot.objectives import ObjectiveOptions
     from s3pot.training.prompt_tasks import Picture
     from trackers import align
 
