@@ -90,6 +90,23 @@ def head(
 
 
 @app.command()
+def kinds(
+    *, faces: Faces, occluders: Occluders, run: Run = Path("runs/kinds"), start: Start = "package",
+    steps: Steps = 400, cooldown: Cooldown = 200, seed: Seed = 1, rate: Rate = 1e-2,
+) -> None:  # fmt: skip
+    """Train what tells the kinds of cover apart; the evidence stays as it is."""
+    from s3pot.training.loop import Schedule
+    from s3pot.training.train_kinds import train_kinds
+
+    with bad_input(*BAD):
+        source = composites(faces, occluders, "")
+        schedule = Schedule(
+            steps=steps, cooldown=cooldown, warmup=20, seed=seed, rate=rate, every=100
+        )
+        train_kinds(source, run, schedule, typer.echo, start=folder_of(start) or "")
+
+
+@app.command()
 def reference(
     *, faces: Faces, occluders: Occluders, run: Run = Path("runs/reference"),
     steps: Steps = 1500, cooldown: Cooldown = 500, seed: Seed = 1,

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from s3pot import weights
 from s3pot.network import INPUT_SIZE_PX, FaceNet
 from s3pot.sam import FaceSam
 from s3pot.training.composite import Faces, Sample, bare_kinds, compose
@@ -31,6 +32,7 @@ from s3pot.training.samples import MIX, CompositeSource, load_faces, to_tensors
 from s3pot.training.split import split
 from s3pot.training.train_face import train_face
 from s3pot.training.train_head import spoil, train_head
+from s3pot.training.train_kinds import train_kinds
 from s3pot.training.train_reference import guess_hidden, train_reference
 from s3pot.types import KINDS, PART_OF_FACE
 from s3pot.unet import UNetGenerator
@@ -717,3 +719,23 @@ def test_held_out_batches_are_fixed(source: CompositeSource) -> None:
         return pictures
 
     np.testing.assert_array_equal(first(), first())
+
+
+def test_training_the_kinds_leaves_the_evidence_as_it_is(
+    source: CompositeSource, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    last = train_kinds(source, tmp_path, replace(ONE, rate=1e-2), lines.append, held_out_batches=1)
+    before, after = FaceSam(), FaceSam()
+    weights.fill(before, "face", "")
+    after.load_state_dict(mean_weights(last))
+    changed = {
+        name
+        for (name, a), b in zip(
+            before.state_dict().items(), after.state_dict().values(), strict=True
+        )
+        if not torch.equal(a, b)
+    }
+    assert changed == {"net.kinds.weight", "net.kinds.bias"}
+    figures = json.loads(lines[-1])
+    assert 0 <= figures["recall_hand"] <= 1

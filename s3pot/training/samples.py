@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -122,6 +122,7 @@ class CompositeSource:
         size: S, side of a sample in px.
         workers: processes that compose beside the one that trains; 0 for none.
         inventors: paint some of the references; None: no generator does.
+        mix: how often each kind of occluder is laid on.
     """
 
     faces: Path
@@ -130,6 +131,7 @@ class CompositeSource:
     size: int = INPUT_SIZE_PX
     workers: int = 1
     inventors: Inventors | None = None
+    mix: Mapping[str, float] = field(default_factory=lambda: MIX)
 
     def batches(self, batch: int, seed: int) -> Iterator[dict[str, Tensor]]:
         """Endless training batches; a seed and a number of workers give the same ones again."""
@@ -143,5 +145,5 @@ class CompositeSource:
 
     def _stream(self, held_out: bool, batch: int, seed: int) -> _Composites:
         faces = replace(load_faces(self.faces, self.triangles, held_out), inventors=self.inventors)
-        occluders = load_occluders(self.occluders, MIX, held_out)
+        occluders = load_occluders(self.occluders, dict(self.mix), held_out)
         return _Composites(faces, occluders, self.size, batch, seed)
