@@ -35,7 +35,8 @@ app.command("eval")(eval_command)
 STOPPED = 130
 
 Config = Annotated[
-    str | None, typer.Option(help="Named config (realtime, quality, privacy, paper) or a TOML file.")
+    str | None,
+    typer.Option(help="Named config (realtime, quality, privacy, paper) or a TOML file."),
 ]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one setting.")
