@@ -286,9 +286,10 @@ def test_who_paints_the_whole_face_is_told_what_the_frame_cuts_off(
     assert hidden[mask.region & here].mean() < 0.3
 
 
-def test_nothing_is_painted_where_nothing_is_hidden(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_painted_where_nothing_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a generator that paints only what is hidden."""
+    overrides = [*SETTINGS, "reference.generator=unet"]
+    pipeline = Pipeline.from_settings(load_settings(overrides=overrides))
     painted: list[int] = []
 
     def generate(
@@ -302,6 +303,7 @@ def test_nothing_is_painted_where_nothing_is_hidden(
     assert not painted
     pipeline.reset()
     list(pipeline(panned("hand", [0], 0)[0]))
+    pipeline.close()
     assert painted == [1]
 
 
