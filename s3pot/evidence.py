@@ -56,7 +56,7 @@ class EvidenceMethod(nn.Module):
     Args:
         sam: whose decoder is asked.
         options: see :class:`PromptOptions`.
-        paper: whose FE joins the evidence if ``contrast_weight`` is not 0.
+        paper: whose FE joins the evidence, by ``contrast_weight``; None leaves it out.
 
     Raises:
         ValueError: the label policy names a kind or a treatment that nobody knows.
@@ -74,10 +74,8 @@ class EvidenceMethod(nn.Module):
         """FE: contrast raw with reference, (B, 3, S, S) RGB 0-1; known is (B, 1, S, S)."""
         evidence = self.sam.enhance(raw, reference, known)
         evidence = evidence._replace(logits=self._judge(evidence.logits, evidence))
-        joins = self.paper is not None and self.options.contrast_weight > 0
-        return Features(
-            evidence, self.paper.enhance(raw, reference, known) if joins and self.paper else None
-        )
+        contrast = None if self.paper is None else self.paper.enhance(raw, reference, known)
+        return Features(evidence, contrast)
 
     def logits(self, features: Features, region: Tensor) -> Tensor:
         """PS and SAM's decoder -> (B, 1, S, S) logits, positive = occluder.

@@ -238,12 +238,19 @@ def _paper(sam: Sam, options: MethodOptions) -> Paper:
     return Paper(sam, options.paper, find_adapter(options.adapter, options.folder, sam.width))
 
 
+def _evidence(sam: Sam, options: MethodOptions) -> EvidenceMethod:
+    joins = (
+        options.prompts.contrast_weight > 0
+    )  # else nobody needs the paper's part, or its weights
+    return EvidenceMethod(sam, options.prompts, _paper(sam, options) if joins else None)
+
+
 def _released(sam: Sam, options: MethodOptions) -> Paper:
     return Paper(sam, replace(options.paper, released=True), None)
 
 
 METHODS: dict[str, Callable[[Sam, MethodOptions], Method]] = {
-    "evidence": lambda sam, options: EvidenceMethod(sam, options.prompts, _paper(sam, options)),
+    "evidence": _evidence,
     "paper": _paper,
     "released": _released,
 }

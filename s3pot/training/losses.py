@@ -33,6 +33,21 @@ def evidence_loss(logits: Tensor, target: Tensor, region: Tensor) -> Tensor:
     return (entropy * weight).sum() / weight.sum() + 0.5 * dice.mean()
 
 
+def painting_loss(painted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """L1 on colours and on their slopes, for generators.
+
+    Args:
+        painted: (B, 3, s, s) RGB 0-1.
+        truth: the same.
+        weight: (B, 1, s, s).
+    """
+    loss = ((painted - truth).abs() * weight).mean()
+    for dim in (2, 3):
+        slope = (painted.diff(dim=dim) - truth.diff(dim=dim)).abs()
+        loss = loss + (slope * weight.narrow(dim, 1, slope.shape[dim])).mean()
+    return loss
+
+
 def kind_loss(logits: Tensor, kinds: Tensor, region: Tensor) -> Tensor:
     """Cross-entropy of the kinds, at the middle of each cell, on the face.
 

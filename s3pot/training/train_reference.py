@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from s3pot.sam import resize
 from s3pot.training.loop import Batch, Figures, Schedule, fit
+from s3pot.training.losses import painting_loss
 from s3pot.training.samples import CompositeSource
 from s3pot.unet import GENERATOR_PX, UNetGenerator
 
@@ -41,11 +42,7 @@ def painted_loss(net: nn.Module, batch: Batch) -> Tensor:
     )
     painted = net.paint(raw, guess_hidden(target))
     weight = 0.2 + region * (0.8 + 3 * target)
-    loss = ((painted - clean).abs() * weight).mean()
-    for dim in (2, 3):
-        slope = (painted.diff(dim=dim) - clean.diff(dim=dim)).abs()
-        loss = loss + (slope * weight.narrow(dim, 1, GENERATOR_PX - 1)).mean()
-    return loss
+    return painting_loss(painted, clean, weight)
 
 
 def train_reference(

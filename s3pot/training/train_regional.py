@@ -19,6 +19,7 @@ from s3pot.regional import RegionalGenerator, one_hot
 from s3pot.sam import resize
 from s3pot.training.composite import Faces, jitter
 from s3pot.training.loop import Batch, Figures, Schedule, fit
+from s3pot.training.losses import painting_loss
 from s3pot.training.references import relight
 from s3pot.training.samples import load_faces
 from s3pot.unet import GENERATOR_PX
@@ -78,11 +79,7 @@ def repaint_loss(net: nn.Module, batch: Batch) -> Tensor:
     face, labels = batch["face"], batch["labels"]
     painted = net.paint(face, 1 - batch["hidden"], one_hot(labels, GENERATOR_PX))
     weight = 0.05 + facial(labels)[:, None].float()
-    loss = ((painted - face).abs() * weight).mean()
-    for dim in (2, 3):
-        slope = (painted.diff(dim=dim) - face.diff(dim=dim)).abs()
-        loss = loss + (slope * weight.narrow(dim, 1, GENERATOR_PX - 1)).mean()
-    return loss
+    return painting_loss(painted, face, weight)
 
 
 def train_regional(
