@@ -530,6 +530,22 @@ def test_the_log_has_a_line_for_each_validation(tmp_path: Path) -> None:
     assert all(line["figure"] == 7 and np.isfinite(line["loss"]) for line in logged)
 
 
+def test_bfloat16_computes_in_halves_and_keeps_whole_weights(tmp_path: Path) -> None:
+    seen: list[torch.dtype] = []
+
+    class Listening(Work):
+        def loss_of(self, net: nn.Module, batch: Batch) -> Tensor:
+            answer = net(batch["x"])
+            seen.append(answer.dtype)
+            loss: Tensor = (answer.float() - 1).square().mean()
+            return loss
+
+    last = Listening().fit(tmp_path, replace(TINY, bf16=True))
+    assert set(seen) == {torch.bfloat16}
+    kept = [t for t in mean_weights(last).values() if t.is_floating_point()]
+    assert {t.dtype for t in kept} == {torch.float32}
+
+
 def test_after_a_loss_that_is_no_number_it_goes_on_from_the_last_good_checkpoint(
     tmp_path: Path,
 ) -> None:

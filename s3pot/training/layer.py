@@ -174,7 +174,7 @@ def put_in_front(
     if kind in ("hand", "drawn_hand") and rng.random() < 0.9:
         change = np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.04, 3))
         occluder = recolour(occluder, np.clip(tone * change, 0.03, 1).astype(np.float32))
-    if kind in ("hand", "object", "scarf") and rng.random() < 0.6:
+    if kind in ("hand", "object", "scarf", "found") and rng.random() < 0.6:
         occluder = reshape(occluder, rng)
     layer = occluder.copy()
     if kind not in ("glasses", "hair") and rng.random() < 0.5:

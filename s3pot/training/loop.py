@@ -36,6 +36,8 @@ class Schedule:
     rate: AdamW's highest learning rate.
     seed: of the weights and of the samples.
     every: steps from one checkpoint and validation to the next.
+    bf16: compute convolutions and products in bfloat16; on a CPU with AMX twice as fast. Weights,
+        losses and averages stay float32.
     """
 
     steps: int = 6000
@@ -45,6 +47,7 @@ class Schedule:
     rate: float = 2e-3
     seed: int = 1
     every: int = 250
+    bf16: bool = False
 
     def rate_at(self, step: int) -> float:
         """The learning rate at a step, counted from 0."""
@@ -94,7 +97,8 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate_at(step)
         net.train()
-        loss = loss_of(net, next(stream))
+        with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bf16):
+            loss = loss_of(net, next(stream))
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         slope = nn.utils.clip_grad_norm_(trained, 1.0)

@@ -10,13 +10,16 @@ OFF_FACE_WEIGHT = 0.2
 EDGE_WEIGHT = 3.0
 
 
-def evidence_loss(logits: Tensor, target: Tensor, region: Tensor) -> Tensor:
+def evidence_loss(
+    logits: Tensor, target: Tensor, region: Tensor, judged: Tensor | None = None
+) -> Tensor:
     """Edge-weighted cross-entropy plus soft dice, over the face's amodal region.
 
     Args:
         logits: (B, 1, S, S), positive = occluder.
         target: (B, 1, S, S) alpha 0-1.
         region: (B, 1, S, S) 0 or 1.
+        judged: (B, 1, S, S) 0 where nobody knows what is seen; None: everywhere known.
 
     Returns:
         Scalar. Pixels off the face weigh OFF_FACE_WEIGHT: no mask leaves the face, but what comes
@@ -24,6 +27,8 @@ def evidence_loss(logits: Tensor, target: Tensor, region: Tensor) -> Tensor:
     """
     wide = F.max_pool2d(target, 7, 1, 3) + F.max_pool2d(-target, 7, 1, 3)
     weight = (OFF_FACE_WEIGHT + (1 - OFF_FACE_WEIGHT) * region) * (1 + EDGE_WEIGHT * wide)
+    if judged is not None:
+        weight, region = weight * judged, region * judged
     entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     guess = torch.sigmoid(logits) * region
     truth = target * region

@@ -27,11 +27,14 @@ class FacePhoto:
     image: (H, W, 3) uint8 RGB, roughly aligned, with some margin.
     landmarks: (468, 3) float32 px.
     labels: (H, W) uint8, CelebAMask-HQ's 19 classes, 255 where nobody has said; None: nowhere.
+    agreed: (H, W) uint8, what was found in front of the face, see :mod:`s3pot.training.agree`;
+        None: nobody has looked.
     """
 
     image: NDArray[np.uint8]
     landmarks: NDArray[np.float32]
     labels: NDArray[np.uint8] | None = None
+    agreed: NDArray[np.uint8] | None = None
 
 
 def bend(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from s3pot import weights
-from s3pot.network import GRID, FaceNet
+from s3pot.network import GRID, Evidence, FaceNet
 from s3pot.sam import FaceSam
 from s3pot.training.loop import Batch, Figures, Schedule, fit
 from s3pot.training.losses import evidence_loss, kind_loss, region_iou
@@ -19,10 +19,11 @@ from s3pot.training.samples import CompositeSource
 
 def batch_loss(net: nn.Module, batch: Batch) -> Tensor:
     """Loss at full size, and a smaller one read off the tokens, so that they mean something."""
-    evidence = net(batch["raw"], batch["reference"], batch["known"])
-    loss = evidence_loss(evidence.logits, batch["target"], batch["region"])
+    evidence = Evidence(*(t.float() for t in net(batch["raw"], batch["reference"], batch["known"])))
+    loss = evidence_loss(evidence.logits, batch["target"], batch["region"], batch["judged"])
     target = F.interpolate(batch["target"], (GRID, GRID), mode="area")
-    loss = loss + 0.2 * F.binary_cross_entropy_with_logits(evidence.coarse, target)
+    judged = F.interpolate(batch["judged"], (GRID, GRID), mode="area")
+    loss = loss + 0.2 * F.binary_cross_entropy_with_logits(evidence.coarse, target, judged)
     return loss + 0.15 * kind_loss(evidence.kinds, batch["kinds"], batch["region"])
 
 

@@ -101,8 +101,8 @@ def train_head(
         points = int(torch.randint(4, 33, ())) if torch.rand(()) < POINTS_ONLY else 0
         answer = decoded(net, evidence, spoil(evidence.logits), batch["region"], points=points)
         mixed = (answer + evidence.logits) / 2
-        target, region = batch["target"], batch["region"]
-        return evidence_loss(answer, target, region) + evidence_loss(mixed, target, region)
+        truth = batch["target"], batch["region"], batch["judged"]
+        return evidence_loss(answer, *truth) + evidence_loss(mixed, *truth)
 
     def figures(mean: nn.Module) -> Figures:
         return compare(mean, held_out)
