@@ -11,11 +11,10 @@ from torch import Tensor
 
 from s3pot.labels import CLASSES, facial
 from s3pot.reference import GeneratorOptions, StructureBatch, builders, stack
-from s3pot.regional import RegionalGenerator, one_hot, pool_styles
+from s3pot.regional import REGIONAL_PX, RegionalGenerator, one_hot, pool_styles
 from s3pot.training.judge import Covered, CoveredSource, judge
 from s3pot.training.loop import Schedule, mean_weights
 from s3pot.training.train_regional import BareSource, random_hidden, repaint_loss, train_regional
-from s3pot.unet import GENERATOR_PX
 from s3pot.weights import WeightsError
 from tests.faces_without_shape import MEAN, SIZE, astronaut, cheek, guides, structure
 from tests.training_folder import write_cutouts, write_faces
@@ -147,14 +146,16 @@ def test_hidden_at_random_hides_something_most_times() -> None:
 
 
 def test_a_few_steps_lower_the_loss(tmp_path: Path) -> None:
-    source = BareSource(write_faces(tmp_path / "faces"), MEAN.triangles, MEAN.parts)
+    source = BareSource(
+        write_faces(tmp_path / "faces"), MEAN.points_px(SIZE), MEAN.triangles, MEAN.parts
+    )
     schedule = Schedule(steps=5, cooldown=2, warmup=1, batch=4, rate=2e-3, every=5)
     last = train_regional(source, tmp_path / "run", schedule, lambda _: None, held_out_batches=1)
     torch.manual_seed(schedule.seed)
     fresh, trained = RegionalGenerator(), RegionalGenerator()
     trained.load_state_dict(mean_weights(last))
     batch = next(source.batches(4, seed=9))
-    assert batch["face"].shape == (4, 3, GENERATOR_PX, GENERATOR_PX)
+    assert batch["face"].shape == (4, 3, REGIONAL_PX, REGIONAL_PX)
     with torch.inference_mode():
         assert repaint_loss(trained, batch) < 0.9 * repaint_loss(fresh, batch)
 

@@ -53,3 +53,13 @@ def test_an_export_depends_on_the_tensors_alone(tmp_path: Path) -> None:
     back = weights.load("face", tmp_path / "one")
     torch.testing.assert_close(back["b"].float(), tensors["b"])
     assert back["a"] == 3
+
+
+def test_a_folder_of_ones_own_lies_over_the_package(tmp_path: Path) -> None:
+    """Who trained one network anew need not copy the others."""
+    own = {"bias": torch.full((2,), 0.5)}
+    weights.export("mine", own, tmp_path)
+    assert torch.equal(weights.load("mine", tmp_path)["bias"], own["bias"].half())
+    assert weights.load("pca", tmp_path).keys() == weights.load("pca").keys()
+    with pytest.raises(weights.WeightsError, match="no weights named 'none'"):
+        weights.load("none", tmp_path)

@@ -65,14 +65,14 @@ def catalogue(folder: Path | str = "") -> list[WeightsFile]:
 
 
 def load(name: str, folder: Path | str = "") -> dict[str, Tensor]:
-    """The tensors of one file, verified first.
+    """The tensors of one file, verified first; what a folder's catalogue does not name, the package has.
 
     Raises:
         WeightsError: the name is not in the catalogue, the file is missing or has been changed.
     """
     from safetensors.torch import load_file  # noqa: PLC0415 - keeps `s3pot info` light
 
-    files = {file.name: file for file in catalogue(folder)}
+    files = {file.name: file for file in [*catalogue(), *catalogue(folder)]}
     if name not in files:
         raise WeightsError(f"no weights named {name!r}; the catalogue has {sorted(files)}")
     file = files[name]
