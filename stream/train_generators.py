@@ -1,4 +1,4 @@
-"""``s3pot train pca | regional | parser | judge``: references without history, and the parser."""
+"""``s3pot train pca | regional | parser | judge | curves``: references, the parser, and pictures."""
 
 # ruff: noqa: PLC0415  a command pays for its own imports only
 
@@ -119,3 +119,16 @@ def judge(
             assert generator is not None
             figures = errors_of(generator, covered)
             typer.echo(f"{name:10}" + "".join(f"  {k} {v:5.1f}" for k, v in figures.items()))
+
+
+@app.command()
+def curves(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
+    out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("curves.png"),
+) -> None:
+    """Draw the logs of training runs: losses and held-out figures over samples."""
+    from s3pot.training.curves import draw_curves
+
+    with bad_input(*BAD):
+        draw_curves(runs, out)
+    typer.echo(out)
