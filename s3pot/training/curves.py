@@ -54,6 +54,6 @@ def draw_curves(runs: Sequence[Path], out: Path) -> None:
             axes.plot(samples, [line.get(name, float("nan")) for line in log], label=name)
         axes.set_title(run.name)
         axes.set_xlabel("samples")
-        axes.set_ylim(0, 1.1)
+        axes.set_ylim(bottom=0)
         axes.legend(fontsize=6)
     figure.savefig(out, dpi=90)
