@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from s3pot.training.beard import grow
 from s3pot.training.invented import Inventors
 from s3pot.training.layer import in_skin, put_in_front, skin_colour
+from s3pot.training.makeup import make_up
 from s3pot.training.occluders import WORN, Occluders
 from s3pot.training.references import FacePhoto, bend, open_mouth, relight, simulate_reference
 from s3pot.types import KINDS, PART_OF_FACE
@@ -26,6 +27,12 @@ INVENTED_SHARE = 0.3
 
 BEARD_SHARE = 0.08
 """So many faces are given a beard."""
+
+MAKE_UP_SHARE = 0.06
+"""So many faces are made up."""
+
+HARD_SHADOW_SHARE = 0.3
+"""So many of the stray shadows have a hard edge and are nearly black."""
 
 LOW_LIGHT_SHARE = 0.06
 """So many scenes are dark, and so is what is remembered of them."""
@@ -170,8 +177,10 @@ def _camera(image: NDArray[np.float32], detail: float, rng: Generator) -> NDArra
 def _stray_shadow(image: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
     """A soft shadow or glare on the face with nothing in front: it is face."""
     coarse = cv2.resize(rng.standard_normal((4, 4)).astype(np.float32), image.shape[1::-1])
-    edge = np.clip(coarse * rng.uniform(2, 8) + 0.5, 0, 1)[..., None]
-    return np.clip(image * (1 + edge * rng.uniform(-0.55, 0.3)), 0, 1)
+    hard = rng.random() < HARD_SHADOW_SHARE
+    steep, change = (rng.uniform(8, 60), -0.9) if hard else (rng.uniform(2, 8), -0.55)
+    edge = np.clip(coarse * steep + 0.5, 0, 1)[..., None]
+    return np.clip(image * (1 + edge * rng.uniform(change, 0.3)), 0, 1)
 
 
 def _cover(
@@ -203,15 +212,18 @@ def compose(faces: Faces, occluders: Occluders, index: int, size: int, rng: Gene
     """One training sample around photograph ``index``; all randomness comes from ``rng``."""
     source = faces.photo(index)
     bearded = rng.random() < BEARD_SHARE
+    made_up = rng.random() < MAKE_UP_SHARE
     if bearded:
         source = grow(source, rng)
+    if made_up:
+        source = make_up(source, rng)
     photo = jitter(source, size, rng)
     image = relight(photo.image.astype(np.float32) / 255, abs(rng.normal(0, 0.4)), rng)
     if rng.random() < 0.12:
         image = _stray_shadow(image, rng)
     clean = (image * 255).astype(np.uint8)
     image, target, kinds, judged = _cover(image, photo, faces, occluders, rng)
-    siblings = faces.siblings[index] if not bearded else []
+    siblings = faces.siblings[index] if not (bearded or made_up) else []
     if siblings and rng.random() < 0.35:
         source = faces.photo(siblings[rng.integers(len(siblings))])
     reference, known = _reference(faces, source, photo, image, target, rng=rng)
