@@ -57,6 +57,18 @@ def test_most_lips_are_red(faces: Faces) -> None:
     assert np.mean([c[0] > 1.2 * max(c[1], c[2]) for c in colours]) > 0.6
 
 
+def test_in_the_dark_the_bare_face_is_as_dark(
+    faces: Faces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Generators learn to paint it: they must not learn to brighten."""
+    monkeypatch.setattr(composite, "LOW_LIGHT_SHARE", 1.0)
+    for seed in range(6):
+        sample = compose(faces, Occluders({}, {"hair": 1.0}), 0, 192, np.random.default_rng(seed))
+        bare = sample.region & (sample.kinds == 255)
+        ratio = sample.raw[bare].mean() / sample.clean[bare].mean()
+        assert 0.85 < ratio < 1.15
+
+
 def test_make_up_and_hard_shadows_are_face(faces: Faces, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(composite, "MAKE_UP_SHARE", 1.0)
     monkeypatch.setattr(composite, "HARD_SHADOW_SHARE", 1.0)

@@ -2,8 +2,8 @@
 
 Photographs of faces hold hands, microphones and sunglasses that nobody has marked, and training on
 them as bare faces teaches to overlook just these.  There is no truth to be had, so only what several
-looks agree on is believed, looks that have different reasons to err (the paper's idea, section 3.3:
-learn from the model's own consistent answers): the face and its mirror image, the evidence and SAM's
+looks agree on is believed, looks that have different reasons to err (the paper, too, learns without
+occlusion truth, by objectives of its own: method.md 4.1): the face and its mirror image, the evidence and SAM's
 decoder, and a painted reference beside none.  A cycle ends it: with what was found painted away, a
 second look must find nothing.  Where the looks differ, nothing is taught.
 """

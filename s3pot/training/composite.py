@@ -230,7 +230,7 @@ def compose(faces: Faces, occluders: Occluders, index: int, size: int, rng: Gene
     detail = rng.uniform(0.35, 1) if rng.random() < 0.35 else 1.0
     if rng.random() < LOW_LIGHT_SHARE:  # noise and compression come after it, as in a camera
         dim = np.float32(rng.uniform(0.15, 0.6))
-        image, reference = image * dim, reference * dim
+        image, reference, clean = image * dim, reference * dim, (clean * dim).astype(np.uint8)
     hull = cv2.convexHull(photo.landmarks[:, :2].astype(np.float32)).astype(np.int32)
     region = cv2.fillConvexPoly(np.zeros((size, size), np.uint8), hull, 1).astype(bool)
     flip = slice(None, None, -1 if rng.random() < 0.5 else 1)
@@ -263,8 +263,8 @@ def _reference(
     reference, known = simulate_reference(
         own, other, seen.astype(np.float32), triangles=faces.triangles, size=size, rng=rng
     )
-    if own.agreed is not None and own.agreed.any():  # nobody remembers what was covered then, too
-        hidden = (photo.agreed if photo.agreed is not None else own.agreed) != FACE
+    if own.agreed is not None and own.agreed.any() and photo.agreed is not None:
+        hidden = photo.agreed != FACE  # what was covered then, too, nobody remembers
         free = cv2.dilate(hidden.astype(np.uint8), np.ones((15, 15), np.uint8)) == 0
         reference, known = reference * free[..., None], known * free
     return reference, known
