@@ -93,7 +93,8 @@ def agree(
 
 @app.command()
 def encoder(
-    *, data: Data = None, faces: Faces = None, occluders: Occluders = None, run: Run = Path("runs/encoder"), start: Start = None,
+    *, data: Data = None, faces: Faces = None, occluders: Occluders = None,
+    run: Run = Path("runs/encoder"), start: Start = None,
     generators: Generators = "", steps: Steps = 6000, cooldown: Cooldown = 1500, seed: Seed = 1,
     rate: Rate = 2e-3, bf16: Bf16 = False,
 ) -> None:  # fmt: skip
@@ -133,7 +134,8 @@ def head(
 
 @app.command()
 def kinds(
-    *, data: Data = None, faces: Faces = None, occluders: Occluders = None, run: Run = Path("runs/kinds"), start: Start = "package",
+    *, data: Data = None, faces: Faces = None, occluders: Occluders = None,
+    run: Run = Path("runs/kinds"), start: Start = "package",
     steps: Steps = 400, cooldown: Cooldown = 200, seed: Seed = 1, rate: Rate = 1e-2,
 ) -> None:  # fmt: skip
     """Train what tells the kinds of cover apart; the evidence stays as it is."""
@@ -150,7 +152,8 @@ def kinds(
 
 @app.command()
 def reference(
-    *, data: Data = None, faces: Faces = None, occluders: Occluders = None, run: Run = Path("runs/reference"),
+    *, data: Data = None, faces: Faces = None, occluders: Occluders = None,
+    run: Run = Path("runs/reference"),
     steps: Steps = 1500, cooldown: Cooldown = 500, seed: Seed = 1,
 ) -> None:  # fmt: skip
     """Train the reference generator "unet"."""
@@ -174,9 +177,11 @@ def occluders_in(data: Path | None, occluders: Path | None) -> Path:
 
 
 def _one_of(data: Path | None, given: Path | None, name: str) -> Path:
-    if given is None and data is None:
+    if given is not None:
+        return given
+    if data is None:
         raise ValueError(f"give --{name} DIR, or --data DIR with {name}/ in it")
-    return given if given is not None else data / name  # type: ignore[operator]  # one is given
+    return data / name
 
 
 def composites(

@@ -13,6 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typer.testing import CliRunner
 
 from s3pot import weights
 from s3pot.network import INPUT_SIZE_PX as SIZE
@@ -24,6 +25,7 @@ from s3pot.training.invented import load_inventors
 from s3pot.training.losses import evidence_loss
 from s3pot.training.occluders import Occluders
 from s3pot.training.samples import load_faces, to_tensors
+from stream.cli import app
 from tests.training_folder import write_faces
 from trackers.mesh import mean_face
 
@@ -226,3 +228,28 @@ def test_specks_are_not_cut_out(covered: Faces) -> None:
     agreed[100:110, 100:110] = COVERED
     assert cut_out(replace(photo, agreed=agreed)) == []
     assert cut_out(replace(photo, agreed=None)) == []
+
+
+def test_the_command_takes_one_folder_of_data(folder: Path, agreed: NDArray[np.uint8]) -> None:
+    (folder / "agreed.npy").unlink()
+    done = CliRunner().invoke(app, ["train", "agree", "--data", str(folder.parent), "--bf16"])
+    assert done.exit_code == 0, done.output
+    assert "something before 1 faces" in done.output
+    again = np.load(folder / "agreed.npy")
+    assert ((again == COVERED) == (agreed == COVERED)).mean() > 0.99
+
+
+@pytest.mark.parametrize("step", ["agree", "encoder", "head", "kinds", "reference", "regional"])
+def test_without_data_the_options_are_named(step: str) -> None:
+    done = CliRunner().invoke(app, ["train", step])
+    assert done.exit_code == 2
+    assert "--faces" in done.output
+    assert "--data" in done.output
+
+
+def test_what_a_folder_of_data_lacks_is_named(tmp_path: Path) -> None:
+    write_faces(tmp_path / "faces")
+    words = ["train", "encoder", "--data", str(tmp_path), "--run", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2
+    assert str(tmp_path / "occluders") in done.output
