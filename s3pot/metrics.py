@@ -78,8 +78,9 @@ class FaceScore:
 
 
 def score(
-    mask: Bool, truth: Bool, region: Bool, *, visible: Bool | None = None, tolerance_px: int = 2
-) -> FaceScore:
+    mask: Bool, truth: Bool, region: Bool, *, visible: Bool | None = None, tolerance_px: int = 2,
+    rim_px: int = 0,
+) -> FaceScore:  # fmt: skip
     """Score one face of one picture; every array is (H, W) bool.
 
     Args:
@@ -88,6 +89,8 @@ def score(
         region: the amodal face area; nothing outside it counts.
         visible: the face's visible part, where somebody labelled it; else the region without truth.
         tolerance_px: of :func:`boundary_f`.
+        rim_px: outlines so near to the region's edge do not count: it is the region that ends there,
+            and a mask's own region may end a little elsewhere.
 
     Raises:
         ValueError: the shapes differ, or the region is empty.
@@ -108,22 +111,36 @@ def score(
     )  # fmt: skip
     if not figures.is_covered:
         return figures
-    edge = boundary_f(mask, truth, tolerance_px)
+    inner = None if not rim_px else eroded(region, rim_px)
+    edge = boundary_f(mask, truth, tolerance_px, inner)
     return FaceScore(
         figures.area, figures.truth, figures.marked, figures.hit, edge, figures.visible_iou
     )
 
 
-def boundary_f(mask: Bool, truth: Bool, tolerance_px: int) -> float:
-    """F-measure of the masks' outlines, matched within a tolerance (Perazzi et al. 2016, F)."""
+def boundary_f(mask: Bool, truth: Bool, tolerance_px: int, where: Bool | None = None) -> float:
+    """F-measure of the masks' outlines, matched within a tolerance (Perazzi et al. 2016, F).
+
+    Of outlines that leave ``where`` only what is inside counts, and may be matched outside; nan where
+    neither has any inside.
+    """
     ours, theirs = _outline(mask), _outline(truth)
-    if not ours.any() or not theirs.any():
-        return float(not ours.any() and not theirs.any())
+    inside = np.ones(mask.shape, bool) if where is None else where
+    count, their_count = int((ours & inside).sum()), int((theirs & inside).sum())
+    if not count or not their_count:
+        return NAN if where is not None and count == their_count else float(count == their_count)
     side = 2 * tolerance_px + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    precision = (ours & (cv2.dilate(theirs.astype(np.uint8), kernel) > 0)).sum() / ours.sum()
-    recall = (theirs & (cv2.dilate(ours.astype(np.uint8), kernel) > 0)).sum() / theirs.sum()
+    near_theirs = cv2.dilate(theirs.astype(np.uint8), kernel) > 0
+    near_ours = cv2.dilate(ours.astype(np.uint8), kernel) > 0
+    precision = (ours & inside & near_theirs).sum() / count
+    recall = (theirs & inside & near_ours).sum() / their_count
     return float(2 * precision * recall / max(precision + recall, 1e-9))
+
+
+def eroded(mask: Bool, by_px: int) -> Bool:
+    """What is farther than so many px from the outside."""
+    return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) > by_px)
 
 
 def _outline(mask: Bool) -> Bool:

@@ -34,6 +34,9 @@ LEFT_SHARE = 0.01
 TRAIL_FRAMES = 3
 """A place is vacated when it was covered in one of so many frames before."""
 
+STEADY = 0.1
+"""A truth that changes less than this, 0-1, is the same."""
+
 MOST_LATENCY_FRAMES = 8
 """Delays up to this are looked for."""
 
@@ -50,13 +53,13 @@ def dtssd(alpha: Alpha, truth: Alpha, region: Bool) -> Series:
 
 
 def flicker(alpha: Alpha, truth: Alpha, region: Bool) -> Series:
-    """Energy of what comes and goes where nothing does: mean over px whose truth is the same in the
-    frame before, now and after, of ((2 now - before - after) / 2) ** 2; nan in the first and last
-    frame.  A patch that shows in a single frame counts its share of the face there, a quarter of it
-    in each frame beside.
+    """Energy of what comes and goes where nothing does: mean over px whose truth stays within STEADY
+    in the frame before, now and after, of ((2 now - before - after) / 2) ** 2; nan in the first and
+    last frame.  A patch that shows in a single frame counts its share of the face there, a quarter
+    of it in each frame beside.
     """
-    marked = truth > 0.5
-    steady = (marked[1:-1] == marked[:-2]) & (marked[1:-1] == marked[2:])
+    before, after = np.abs(truth[1:-1] - truth[:-2]), np.abs(truth[1:-1] - truth[2:])
+    steady = (before < STEADY) & (after < STEADY)
     steady &= region[1:-1] & region[:-2] & region[2:]
     bend = (2 * alpha[1:-1] - alpha[:-2] - alpha[2:]) / 2
     return np.concatenate([_led(1, _means(bend**2, steady)), [np.nan]])[: len(alpha)]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream import train_generators, train_prompts  # noqa: F401  they add commands to `train`
+from stream.bench.command import app as bench
 from stream.eval_command import eval_command
 from stream.refusal import BAD_INPUT, bad_input, say
 from stream.train import app as train
@@ -30,6 +31,7 @@ app = typer.Typer(
 
 app.add_typer(train, name="train")
 app.add_typer(weights, name="weights")
+app.add_typer(bench, name="bench")
 app.command("eval")(eval_command)
 
 STOPPED = 130
@@ -180,26 +182,6 @@ def demo_command(
             raise typer.Exit(STOPPED) from None
     tell(report, demo.info.name, demo.composite, quiet=True)
     for line in demo.lines(report):
-        typer.echo(line)
-
-
-@app.command("bench")
-def bench_command(
-    *,
-    frames: Annotated[int, typer.Option(help="Length of the clip.")] = 600,
-    effect: EffectName = None,
-    config: Config = None,
-    overrides: Overrides = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
-) -> None:
-    """Measure frames a second and memory, end to end, on a drawn clip."""
-    with bad_input(ValueError, OSError):
-        from stream.bench import bench
-        from stream.progress import ProgressBar
-
-        with ProgressBar(frames, quiet=quiet) as bar:
-            speed = bench(settings_of(config, overrides, effect), frames, bar)
-    for line in speed.lines():
         typer.echo(line)
 
 

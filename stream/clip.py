@@ -170,8 +170,13 @@ def exposed(
     return total / np.float32(SAMPLES)
 
 
-def warp_small(drawing: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Warp into the frame; a drawing that shrinks is halved by area first, so that edges stay true."""
+def warp_small(
+    drawing: NDArray[np.float32], matrix: NDArray[np.float64],
+    size: tuple[int, int] = (HEIGHT, WIDTH),
+) -> NDArray[np.float32]:  # fmt: skip
+    """Warp into a frame of ``size`` (height, width); a drawing that shrinks is halved by area first,
+    so that edges stay true.
+    """
     while np.hypot(matrix[0, 0], matrix[1, 0]) < 0.6:
         side = drawing.shape[0] // 2
         half = cv2.resize(drawing, (side, side), interpolation=cv2.INTER_AREA)
@@ -179,7 +184,7 @@ def warp_small(drawing: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDA
         # A small px covers two: its centre x lies at 2 x + 0.5.
         matrix = np.column_stack([matrix[:, :2] * 2, matrix[:, :2] @ [0.5, 0.5] + matrix[:, 2]])
     # A wrist or a handle that meets the drawing's edge goes on beyond it.
-    laid = cv2.warpAffine(drawing, matrix, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
+    laid = cv2.warpAffine(drawing, matrix, size[::-1], borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(laid, np.float32)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from configs import load_settings
-from stream.bench import Speed, bench, there_and_back
+from stream.bench.speed import Speed, bench, there_and_back
 from stream.frame import FrameResult
 
 TINY = load_settings("tiny", ["model.device=cpu"])

@@ -24,13 +24,13 @@ def test_help_of_train_names_every_step() -> None:
 
 
 def test_bench_of_too_few_frames() -> None:
-    done = invoke("bench", "--frames", 3, "--quiet")
+    done = invoke("bench", "speed", "--frames", 3, "--quiet")
     assert done.exit_code == 2
     assert done.stderr.strip() == "s3pot: a benchmark needs at least 10 frames, got 3"
 
 
 def test_bench_with_a_wrong_setting() -> None:
-    done = invoke("bench", "--set", "track.trackr=byte", "--quiet")
+    done = invoke("bench", "speed", "--set", "track.trackr=byte", "--quiet")
     assert done.exit_code == 2
     assert "trackr" in done.stderr
 

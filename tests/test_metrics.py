@@ -155,3 +155,17 @@ def test_lightness_of_known_colours() -> None:
 def test_thirds() -> None:
     assert thirds([3, NAN, 1, 2, 4]) == pytest.approx((2, 3))
     assert np.isnan(thirds([NAN])).all()
+
+
+def test_no_outline_at_the_regions_own_edge_counts() -> None:
+    region = np.zeros((40, 40), bool)
+    region[5:35, 5:35] = True
+    truth, short = region.copy(), region.copy()
+    truth[:, :20] = False
+    short[:, :20] = False
+    short[30:] = False  # the mask's own face ends 5 px early: no error of the occluder's outline
+    assert score(short, truth, region).boundary_f < 0.9
+    assert score(short, truth, region, rim_px=6).boundary_f == pytest.approx(1)
+    whole = score(region, region, region, rim_px=6)
+    assert np.isnan(whole.boundary_f)  # all is covered: there is no outline to find
+    assert score(truth, region, region, rim_px=6).boundary_f == 0

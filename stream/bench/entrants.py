@@ -1,0 +1,242 @@
+"""Who is measured by ``s3pot bench video``: a stream of frames in, masks out, each in its own way.
+
+An entrant sees whole frames, as a user would give them, and must find the faces itself.  To add one:
+a class that satisfies :class:`Entrant` and a line in :func:`make_entrant`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from configs import Settings, load_settings
+from s3pot.weights import catalogue
+from stream.competitors import Competitor, PipelineCompetitor, make_competitor, no_reference
+from stream.evaluate import Finder
+from stream.frame import Frame
+from stream.pipeline import Pipeline, wrap
+from trackers import align
+
+Alpha = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an entrant says of one face of a frame, or of all of them.
+
+    Attributes:
+        alpha: (H, W) float32 0-1, what is in front of the face.
+        box_px: x0 y0 x1 y1 of the face; None: of every face, wherever it is.
+        track_id: None where it does not tell one face from another.
+    """
+
+    alpha: Alpha
+    box_px: NDArray[np.float32] | None = None
+    track_id: int | None = None
+
+
+class Entrant(Protocol):
+    """A way from frames to masks; remembers nothing from scene to scene.
+
+    Attributes:
+        name: in the tables.
+        fingerprint: of all that its answers depend on; empty where nobody can know.
+    """
+
+    name: str
+    fingerprint: str
+
+    def __call__(self, scene: str, frames: Iterable[Frame]) -> Iterator[Sequence[Answer]]:
+        """The answers to each frame of a scene, in order; none where it found no face."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+class Ours:
+    """The pipeline of a configuration."""
+
+    def __init__(self, name: str, config: str | None, overrides: Sequence[str]) -> None:
+        self.name, settings = name, load_settings(config, overrides)
+        self.fingerprint = told(settings)
+        self._pipeline = Pipeline.from_settings(settings)
+
+    def __call__(self, scene: str, frames: Iterable[Frame]) -> Iterator[Sequence[Answer]]:
+        """See :class:`Entrant`."""
+        self._pipeline.reset()
+        for result in self._pipeline(frames):
+            size = result.frame.image.shape[:2]
+            yield [
+                Answer(mask.to_frame(*size), face.box_px, face.track_id)
+                for face, mask in zip(result.faces, result.masks, strict=True)
+            ]
+
+    def close(self) -> None:
+        """See :class:`Entrant`."""
+        self._pipeline.close()
+
+
+class FrameByFrame(Ours):
+    """The same, with a mask that remembers no mask: what smoothing over time adds to."""
+
+    def __init__(self, name: str, config: str | None, overrides: Sequence[str]) -> None:
+        off = ("smooth.attack=1", "smooth.release=1")
+        super().__init__(name, config, [*overrides, *off])
+
+
+class Cropped:
+    """Whoever judges single crops, see :class:`stream.competitors.Competitor`; our tracker finds the
+    largest face for it.
+    """
+
+    def __init__(self, judge: Competitor, ours: PipelineCompetitor) -> None:
+        self.name, self._judge, self._ours = judge.name, judge, ours
+        self.fingerprint = told(ours.settings) + told(judge.settings)
+        self._finder = Finder(ours)
+
+    def __call__(self, scene: str, frames: Iterable[Frame]) -> Iterator[Sequence[Answer]]:
+        """See :class:`Entrant`."""
+        self._ours.reset()
+        self._judge.reset()
+        for frame in frames:
+            tracked = self._finder(frame.image)
+            if tracked is None:
+                yield ()
+                continue
+            face = align(frame.image, tracked, self._judge.size)
+            probability = self._judge(face, None, tracked.age)
+            mask = wrap(face, probability, no_reference(face.region.shape[0]))
+            self._finder.cover(face, probability)
+            yield (Answer(mask.to_frame(*frame.image.shape[:2]), tracked.box_px, tracked.track_id),)
+
+    def close(self) -> None:
+        """See :class:`Entrant`."""
+        self._judge.close()
+        self._ours.close()
+
+
+class MaskFolder:
+    """Masks that another tool made of the frames that ``--frames`` wrote: SCENE/000000.png, 8 bit,
+    255 = in front of a face.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder of masks")
+        self.name, self.fingerprint, self._folder = f"masks:{folder.name}", "", folder
+
+    def __call__(self, scene: str, frames: Iterable[Frame]) -> Iterator[Sequence[Answer]]:
+        """See :class:`Entrant`.
+
+        Raises:
+            FileNotFoundError: a frame has no mask.
+            ValueError: a mask is not of its frame's size.
+        """
+        for frame in frames:
+            path = self._folder / scene / f"{frame.index:06d}.png"
+            mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
+            if mask is None:
+                raise FileNotFoundError(f"{path}: no mask for this frame")
+            yield (Answer(checked(mask / np.float32(255), frame, str(path))),)
+
+    def close(self) -> None:
+        """It holds nothing."""
+
+
+class Called:
+    """A Python callable, ``module:name``: an (H, W, 3) uint8 RGB frame in, an (H, W) mask out; bool,
+    or 0-1.  If it has a ``reset``, that is called before each scene.
+
+    Raises:
+        ValueError: there is no such callable.
+    """
+
+    def __init__(self, path: str) -> None:
+        module, _, name = path.partition(":")
+        try:
+            found: Any = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ValueError(
+                f"python:{path}: no such callable (python:MODULE:NAME): {error}"
+            ) from None
+        self.name, self.fingerprint = f"python:{path}", ""
+        self._call: Callable[[NDArray[np.uint8]], Any] = found
+
+    def __call__(self, scene: str, frames: Iterable[Frame]) -> Iterator[Sequence[Answer]]:
+        """See :class:`Entrant`.
+
+        Raises:
+            ValueError: a mask is not of its frame's size, or not 0-1.
+        """
+        getattr(self._call, "reset", lambda: None)()
+        for frame in frames:
+            yield (Answer(checked(np.asarray(self._call(frame.image)), frame, self.name)),)
+
+    def close(self) -> None:
+        """It holds nothing that is ours."""
+
+
+def told(settings: Settings | None) -> str:
+    """Settings, code and weights in words that differ when they do."""
+    if settings is None:
+        return f"{version('s3pot-stream')} "
+    sums = [entry.sha256 for entry in catalogue(settings.model.weights)]
+    return f"{version('s3pot-stream')} {settings.model_dump_json()} {' '.join(sums)} "
+
+
+def checked(mask: NDArray[Any], frame: Frame, source: str) -> Alpha:
+    """A foreign mask as alpha.
+
+    Raises:
+        ValueError: its shape or its values are wrong.
+    """
+    if mask.shape != frame.image.shape[:2]:
+        raise ValueError(
+            f"{source}: the mask of frame {frame.index} is {mask.shape}, the frame "
+            f"{frame.image.shape[:2]}"
+        )
+    alpha = np.asarray(mask, np.float32)
+    if not (np.isfinite(alpha).all() and alpha.min() >= 0 and alpha.max() <= 1):
+        raise ValueError(f"{source}: the mask of frame {frame.index} leaves 0-1")
+    return alpha
+
+
+def make_entrant(name: str, config: str | None, overrides: Sequence[str]) -> Entrant:
+    """Build one by name.
+
+    Args:
+        name: "ours", "frame-by-frame", "config:NAME_OR_FILE", "masks:DIR", "python:MODULE:NAME",
+            "onnx:FILE", or a competitor of ``s3pot eval`` that needs no truth.
+        config: of the command.
+        overrides: of the command.
+
+    Raises:
+        ValueError: nobody has that name, or a setting is wrong.
+        FileNotFoundError: no such file or folder.
+    """
+    prefix, _, rest = name.partition(":")
+    if name == "ours":
+        return Ours(name, config, overrides)
+    if name == "frame-by-frame":
+        return FrameByFrame(name, config, overrides)
+    if prefix == "config" and rest:
+        return Ours(name, rest, overrides)
+    if prefix == "masks" and rest:
+        return MaskFolder(Path(rest))
+    if prefix == "python" and rest:
+        return Called(rest)
+    ours = PipelineCompetitor("ours", load_settings(config, overrides))
+    return Cropped(make_competitor(name, config, overrides, ours.size), ours)
