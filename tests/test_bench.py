@@ -10,6 +10,7 @@ import torch
 
 from configs import load_settings
 from stream.bench.speed import Speed, bench, there_and_back
+from stream.bench.stages import STAGES, StageTime
 from stream.frame import FrameResult
 
 TINY = load_settings("tiny", ["model.device=cpu"])
@@ -30,6 +31,13 @@ def test_it_runs_the_frames_and_counts_them() -> None:
     assert speed.seconds > 0
     assert speed.cpu_seconds > 0
     assert len(speed.memory_mb) == 12  # a twelfth here: a tenth of 12 is one frame
+    stages = {stage.name: stage for stage in speed.stages}
+    assert list(stages) == [name for name in STAGES if name in stages]
+    assert {"decode", "track", "align", "encode", "FE", "PS", "effect", "encode out"} <= set(stages)
+    assert stages["decode"].calls == 13  # and the end
+    assert stages["encode out"].calls == stages["effect"].calls == stages["align"].calls == 12
+    assert all(stage.total_seconds >= 0 for stage in speed.stages)
+    assert any("SAM decode" in line for line in speed.lines())
     assert 50 < max(speed.memory_mb) <= speed.peak_mb + 1
 
 
@@ -45,7 +53,9 @@ def test_there_and_back_without_a_jump() -> None:
 
 
 def test_the_lines_name_each_figure() -> None:
-    speed = Speed(100, 8.0, 2.5, 10.0, [100.0, 101.4], 140.2)
+    speed = Speed(
+        100, 8.0, 2.5, 10.0, [100.0, 101.4], 140.2, [StageTime("PS", 50, 1.25, 2.5, 3.5, 0.2)]
+    )
     text = "\n".join(speed.lines())
     for words in (
         "12.5 frames a second",
@@ -54,5 +64,6 @@ def test_the_lines_name_each_figure() -> None:
         "2.5 s",
         "100 101 MB",
         "140 MB",
+        "PS               50     1.25     2.50     3.50        2.00",
     ):
         assert words in text

@@ -1,10 +1,11 @@
-"""``s3pot bench``: frames a second and memory, end to end, on the demo's clip made long."""
+"""``s3pot bench speed``: frames a second, stage by stage, and memory, on the demo's clip made long."""
 
 from __future__ import annotations
 
 import resource
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, cycle, islice
@@ -12,10 +13,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from configs.settings import Settings
+from stream.bench.stages import Clock, StageTime, TimedSource, timed_effect, watched
 from stream.clip import ClipFrame, clip
 from stream.demo import write_clip
+from stream.effects import build_effect
 from stream.frame import FrameResult
-from stream.job import Job
+from stream.pipeline import Pipeline
+from stream.run import run
+from stream.sinks import VideoSink
+from stream.sources import open_source
 
 FPS = Fraction(25)
 
@@ -29,6 +35,7 @@ class Speed:
     cpu_seconds: of all threads, while running.
     memory_mb: resident set at each tenth of the run.
     peak_mb: of the whole process.
+    stages: each stage's own time.
     """
 
     frames: int
@@ -37,6 +44,7 @@ class Speed:
     cpu_seconds: float
     memory_mb: list[float]
     peak_mb: float
+    stages: list[StageTime]
 
     def lines(self) -> list[str]:
         """What to print."""
@@ -47,7 +55,16 @@ class Speed:
             f"processor        {1000 * cpu:.0f} ms a frame, all threads together",
             f"loading          {self.loading_seconds:.1f} s",
             f"memory           {marks} MB at each tenth of the run, {self.peak_mb:.0f} MB at most",
+            "",
+            f"{'stage':<12}{'calls':>7}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'ms a frame':>12}",
+            *(self._line(stage) for stage in self.stages),
+            "decode and effect, encode out have threads of their own: the sum is more than a frame's time",
         ]
+
+    def _line(self, stage: StageTime) -> str:
+        share = 1000 * stage.total_seconds / self.frames
+        quantiles = f"{stage.p50_ms:>9.2f}{stage.p95_ms:>9.2f}{stage.p99_ms:>9.2f}"
+        return f"{stage.name:<12}{stage.calls:>7}{quantiles}{share:>12.2f}"
 
 
 def there_and_back(frames: list[ClipFrame]) -> Iterator[ClipFrame]:
@@ -83,12 +100,21 @@ def bench(
             if on_result is not None:
                 on_result(result)
 
-        with Job(str(path), Path(folder) / "out.mp4", settings) as job:
+        clock = Clock()
+        with ExitStack() as stack:
+            source = stack.enter_context(closing(TimedSource(open_source(str(path)), clock)))
+            effect = timed_effect(build_effect(settings), clock)
+            out = settings.output
+            sink = VideoSink(Path(folder) / "out.mp4", source.info, effect,
+                             source_path=path, crf=out.crf, preset=out.preset)  # fmt: skip
+            setattr(sink, "write", clock.timed("encode out", sink.write))  # noqa: B010
+            pipeline = stack.enter_context(closing(Pipeline.from_settings(settings)))
+            stack.enter_context(watched(pipeline, clock))
             loading = time.monotonic() - began
             cpu = time.process_time()
-            report = job.run(watch)
+            report = run(source, pipeline, [sink], watch)
             cpu = time.process_time() - cpu
-    return Speed(report.frames, report.seconds, loading, cpu, memory, peak_mb())
+    return Speed(report.frames, report.seconds, loading, cpu, memory, peak_mb(), clock.times())
 
 
 def resident_mb() -> float:
