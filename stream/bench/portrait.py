@@ -104,7 +104,9 @@ def spread(shift: Points, known: NDArray[np.bool_], reach_px: float) -> Points:
     values = np.zeros((labels.max() + 1, 2), np.float32)
     values[labels[known]] = shift[known]
     nearest = values[labels]
-    smooth = cv2.GaussianBlur(nearest, (0, 0), reach_px / 6)
+    coarse = cv2.resize(nearest, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    coarse = cv2.GaussianBlur(coarse, (0, 0), reach_px / 24)
+    smooth = cv2.resize(coarse, nearest.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     far = np.clip(distance / (reach_px / 4), 0, 1)[..., None]
     weaker = 1 / (1 + (distance / reach_px) ** 2)[..., None]
     return np.asarray((nearest * (1 - far) + smooth * far) * weaker, np.float32)

@@ -39,6 +39,9 @@ SWAYS = np.array([0.9, 2.3, 5.1])
 DRAWN_PX = 512
 """Side of a drawing."""
 
+GRAIN_PX = 64
+"""The sensor's noise is drawn so much larger than the picture."""
+
 STILL = 1e-3
 """Face widths, and degrees: what moves less than this is not blurred."""
 
@@ -107,7 +110,9 @@ class Stage:
         self._size, self._room = size, room
         rng = np.random.default_rng([*scene.seed, 2])
         self._shake = rng.uniform(0, 2 * np.pi, (2, 3))
-        self._noise = np.random.default_rng([*scene.seed, 3])
+        self._rng = np.random.default_rng([*scene.seed, 3])
+        grain = (size[0] + GRAIN_PX, size[1] + GRAIN_PX, 3)
+        self._grain = self._rng.normal(0.5, 1.5, grain).astype(np.float32)
 
     def __iter__(self) -> Iterator[SceneFrame]:
         for time in self._scene.times:
@@ -130,8 +135,9 @@ class Stage:
                 faces = [
                     TrueFace(f.actor, f.landmarks, over(f.covered, layer[..., 3])) for f in faces
                 ]
-        image = image * self._gain(time) + self._noise.normal(0, 1.5, image.shape)
-        shown = np.clip(image + 0.5, 0, 255).astype(np.uint8)
+        y, x = self._rng.integers(GRAIN_PX, size=2)  # another piece of the same grain each frame
+        grain = self._grain[y : y + height, x : x + width]
+        shown = np.clip(image * np.float32(self._gain(time)) + grain, 0, 255).astype(np.uint8)
         return SceneFrame(shown, time, tuple(f for f in faces if self._in_picture(f)))
 
     def _standing(self, time: Fraction) -> list[tuple[int, Stand]]:
