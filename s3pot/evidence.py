@@ -33,7 +33,7 @@ class PromptOptions:
     box: bool = True
     mask_scale: float = 1.0
     min_area: float = 0.004
-    decoder_weight: float = 0.5
+    decoder_weight: float = 0.25
     contrast_weight: float = 0.0
     treat: Mapping[str, str] = field(default_factory=dict)
 
