@@ -65,7 +65,7 @@ class PaperOptions:
     attend: bool = True
     match: bool = True
     window: int = 4
-    threshold: float = 1.5
+    threshold: float = 1.0
     points: int = 0
     mask: bool = False
     screen: bool = True
