@@ -122,7 +122,9 @@ def test_the_decoder_has_its_share(model: S3POT) -> None:
     decoder, mixed = (m.decode(evidence, [REGION]) for m in (whole, model))
     own = evidence.evidence.logits[:, 0].numpy()
     assert np.abs(decoder - own).max() > 0.1
-    np.testing.assert_allclose(mixed, (own + decoder) / 2, atol=1e-3)
+    share = PromptOptions().decoder_weight
+    assert 0 < share < 1
+    np.testing.assert_allclose(mixed, own + share * (decoder - own), atol=1e-3)
 
 
 def test_the_paper_s_contrast_joins_with_its_weight(model: S3POT) -> None:

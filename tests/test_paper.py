@@ -28,7 +28,7 @@ from s3pot.sam import FaceSam
 from tests.point_sam import PointSam
 
 SIZE, GRID, STRIDE = 64, 8, 8
-MENDED = PaperOptions(screen=False)
+MENDED = PaperOptions(screen=False, threshold=1.5)
 BOTH = pytest.mark.parametrize("polarity", ["occluder", "face"])
 
 
