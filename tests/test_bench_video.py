@@ -22,7 +22,7 @@ from stream.bench.judge import Part, judge
 from stream.bench.occluders import drawn_props
 from stream.bench.page import page
 from stream.bench.pictures import Film, stills
-from stream.bench.results import figures, summed, table, write_csv
+from stream.bench.results import Figures, figures, summed, table, write_csv
 from stream.bench.scene import Scene, Stand, Way
 from stream.bench.shot import Shot, shoot
 from stream.bench.stage import room
@@ -83,7 +83,7 @@ class Told:
         pass
 
 
-def sums(shot: Shot, change: Change):  # type: ignore[no-untyped-def]
+def sums(shot: Shot, change: Change) -> Figures:
     return figures(answered(shot, Told(shot, change), lambda *_: None))
 
 

@@ -145,12 +145,10 @@ def crossing(kind: str, angle: float, rng: Rng, *, speed: float, side: float = 1
     return Way(kind, FREE_SECONDS, FREE_SECONDS + seconds, rows, side, seed=int(rng.integers(99)))
 
 
-def ended(
-    kind: str, turn: int, seed: tuple[int, ...], ways: tuple[Way, ...], **more: object
-) -> Scene:
-    """A scene that ends half a second after the last thing has left."""
+def ended(kind: str, turn: int, seed: tuple[int, ...], *ways: Way) -> Scene:
+    """A scene that ends soon after the last thing has left."""
     stop = max(way.stop_seconds for way in ways)
-    return Scene(kind, turn, stop + 0.6, ways=ways, seed=seed, **more)  # type: ignore[arg-type]
+    return Scene(kind, turn, stop + 0.6, ways=ways, seed=seed)
 
 
 RIGHT, BELOW, LEFT, ABOVE = 0.0, np.pi / 2, np.pi, 3 * np.pi / 2
@@ -160,54 +158,54 @@ Plan = Callable[[Rng, int, tuple[int, ...]], Scene]
 
 
 def _slow(rng: Rng, turn: int, seed: tuple[int, ...]) -> Scene:
-    kind = rng.choice(["hand", "cup", "phone"])
-    return ended("slow", turn, seed, (crossing(kind, rng.choice([RIGHT, LEFT]), rng, speed=1.0),))
+    kind = str(rng.choice(["hand", "cup", "phone"]))
+    return ended("slow", turn, seed, crossing(kind, rng.choice([RIGHT, LEFT]), rng, speed=1.0))
 
 
 def _fast(rng: Rng, turn: int, seed: tuple[int, ...]) -> Scene:
-    kind = rng.choice(["hand", "phone", "ball"])
-    return ended("fast", turn, seed, (crossing(kind, rng.choice([RIGHT, LEFT]), rng, speed=2.0),))
+    kind = str(rng.choice(["hand", "phone", "ball"]))
+    return ended("fast", turn, seed, crossing(kind, rng.choice([RIGHT, LEFT]), rng, speed=2.0))
 
 
 def _resting(rng: Rng, turn: int, seed: tuple[int, ...]) -> Scene:
     way = visit("hand", rng.choice([BELOW, LEFT, RIGHT]), rng, rest_seconds=2.5)
-    return ended("resting", turn, seed, (way,))
+    return ended("resting", turn, seed, way)
 
 
 def _worn(rng: Rng, turn: int, seed: tuple[int, ...]) -> Scene:
     on = (0.0, 0.27, 0.0)
     rows = ((0.0, 1.6, 0.0), on, on, on, on, on, (0.0, 1.6, 0.0))
     way = Way("mask", FREE_SECONDS, FREE_SECONDS + 3, rows, 1.1, True, seed=int(rng.integers(99)))
-    return ended("worn", turn, seed, (way,))
+    return ended("worn", turn, seed, way)
 
 
 def _side(rng: Rng, turn: int, seed: tuple[int, ...]) -> Scene:
     angle = (LEFT, ABOVE, RIGHT, BELOW)[turn % 4]
-    kind = rng.choice(["hand", *THINGS])
-    return ended("side", turn, seed, (visit(kind, angle, rng, rest_seconds=0.8, side=1.6),))
+    kind = str(rng.choice(["hand", *THINGS]))
+    return ended("side", turn, seed, visit(kind, angle, rng, rest_seconds=0.8, side=1.6))
 
 
 def _fingers(rng: Rng, turn: int, seed: tuple[int, ...]) -> Scene:
     spread = tuple((0.05 * np.sin(2 * i), 0.75, 4 * np.sin(3 * i)) for i in range(5))
     rows = ((0.2, 2.4, 0.0), *spread, (0.2, 2.4, 0.0))
     way = Way("hand", FREE_SECONDS, FREE_SECONDS + 2.8, rows, 1.7, seed=int(rng.integers(99)))
-    return ended("fingers", turn, seed, (way,))
+    return ended("fingers", turn, seed, way)
 
 
 def _two(rng: Rng, turn: int, seed: tuple[int, ...]) -> Scene:
     first = visit("hand", LEFT, rng, rest_seconds=1.5, side=1.6)
-    other = visit(rng.choice(THINGS), BELOW, rng, rest_seconds=0.8, side=1.1, start=1.3)
-    return ended("two", turn, seed, (first, other))
+    other = visit(str(rng.choice(THINGS)), BELOW, rng, rest_seconds=0.8, side=1.1, start=1.3)
+    return ended("two", turn, seed, first, other)
 
 
 def _cover(rng: Rng, turn: int, seed: tuple[int, ...]) -> Scene:
-    kind = rng.choice(["hand", "phone", "ball"])
-    side = {"hand": 2.9, "phone": 2.2, "ball": 1.75}[str(kind)]
+    kind = str(rng.choice(["hand", "phone", "ball"]))
+    side = {"hand": 2.9, "phone": 2.2, "ball": 1.75}[kind]
     low = 0.55 if kind == "hand" else 0.12
     on = (0.0, low, 0.0)
     rows = ((0.0, 3.2, 0.0), *[on] * 6, (0.0, 3.2, 0.0))
-    way = Way(str(kind), FREE_SECONDS, FREE_SECONDS + 5, rows, side, seed=int(rng.integers(99)))
-    return ended("cover", turn, seed, (way,))
+    way = Way(kind, FREE_SECONDS, FREE_SECONDS + 5, rows, side, seed=int(rng.integers(99)))
+    return ended("cover", turn, seed, way)
 
 
 def _exit(rng: Rng, turn: int, seed: tuple[int, ...]) -> Scene:
@@ -228,30 +226,29 @@ def _passing(rng: Rng, turn: int, seed: tuple[int, ...]) -> Scene:
 def _light(rng: Rng, turn: int, seed: tuple[int, ...]) -> Scene:
     way = visit("hand", rng.choice([LEFT, RIGHT]), rng, rest_seconds=2.0)
     gains = tuple(float(v) for v in (1, 1, rng.uniform(0.35, 0.6), rng.uniform(1.2, 1.4), 1, 0.7))
-    return ended("light", turn, seed, (way,), light=gains)
+    return replace(ended("light", turn, seed, way), light=gains)
 
 
 def _cut(rng: Rng, turn: int, seed: tuple[int, ...]) -> Scene:
     way = visit("hand", rng.choice([LEFT, BELOW]), rng, rest_seconds=1.2, start=0.5)
     after = Stand(((0.3, 0.5),), 0.6, mirrored=True)
-    scene = ended("cut", turn, seed, (way,), cut_seconds=1.7)
-    return replace(scene, stands=(Stand(), after))
+    return replace(ended("cut", turn, seed, way), cut_seconds=1.7, stands=(Stand(), after))
 
 
 def _shake(rng: Rng, turn: int, seed: tuple[int, ...]) -> Scene:
     way = visit("hand", rng.choice([LEFT, RIGHT]), rng, rest_seconds=1.2)
-    return ended("shake", turn, seed, (way,), shake=0.12)
+    return replace(ended("shake", turn, seed, way), shake=0.12)
 
 
 def _compressed(rng: Rng, turn: int, seed: tuple[int, ...]) -> Scene:
-    way = visit(rng.choice(["hand", "cup"]), BELOW, rng, rest_seconds=1.2)
-    return ended("compressed", turn, seed, (way,), crf=(38, 32, 44)[turn % 3])
+    way = visit(str(rng.choice(["hand", "cup"])), BELOW, rng, rest_seconds=1.2)
+    return replace(ended("compressed", turn, seed, way), crf=(38, 32, 44)[turn % 3])
 
 
 def _rate(rng: Rng, turn: int, seed: tuple[int, ...]) -> Scene:
     way = visit("hand", rng.choice([LEFT, RIGHT]), rng, rest_seconds=0.8)
     rate = (Fraction(24), Fraction(60), Fraction(30000, 1001))[turn % 3]
-    return ended("rate", turn, seed, (way,), fps=rate, varied=turn % 3 == 2)
+    return replace(ended("rate", turn, seed, way), fps=rate, varied=turn % 3 == 2)
 
 
 kinds: dict[str, Plan] = {

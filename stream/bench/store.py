@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from s3pot.metrics import FaceScore
 from s3pot.temporal import Event
@@ -53,7 +54,7 @@ class Store:
         return self._folder / scene / f"{plain}.json"
 
 
-def _part(entry: dict) -> Part:  # type: ignore[type-arg]
+def _part(entry: dict[str, Any]) -> Part:
     rows = [Row(**{**row, "score": FaceScore(**row["score"])}) for row in entry["rows"]]
     onsets, releases = ([Event(**event) for event in entry[n]] for n in ("onsets", "releases"))
     return Part(rows, onsets, releases, entry["latency_frames"])
