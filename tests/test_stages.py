@@ -7,7 +7,7 @@ import time
 import pytest
 
 from configs import load_settings
-from stream.bench.stages import STAGES, Clock, watched
+from stream.bench.stages import Clock, watched
 from stream.pipeline import Pipeline
 
 
@@ -41,7 +41,3 @@ def test_a_watched_pipeline_is_put_back_as_it_was() -> None:
         assert pipeline.__dict__["detector"] is not before[0]["detector"]
     assert [dict(owner.__dict__) for owner in owners] == before
     pipeline.close()
-
-
-def test_the_names_are_the_stages_of_the_plan() -> None:
-    assert len(set(STAGES)) == len(STAGES) == 13

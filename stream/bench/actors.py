@@ -23,12 +23,12 @@ class Pictured:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        matte: (H, W) float32 0-1, where the person is.
+        matte: (H, W) float32 0-1, where the person is; None where nobody asked to cut it out.
         landmarks: (468, 3) float32 px of it.
     """
 
     image: Image
-    matte: Alpha
+    matte: Alpha | None
     landmarks: Points
 
 
@@ -59,8 +59,8 @@ class Actor(Protocol):
     name: str
     rest: Rest
 
-    def at(self, time: Fraction) -> Pictured:
-        """How it looks at a time in seconds; the same at every call."""
+    def at(self, time: Fraction, *, cut_out: bool) -> Pictured:
+        """How it looks at a time in seconds; the same at every call. ``cut_out``: with a matte."""
         ...
 
 
@@ -80,7 +80,7 @@ class Sitter:
         self._phases = rng.uniform(0, 2 * np.pi, (4, 3))
         self._most = np.array([9.0, 5.0, 4.0, 1.0]) * rng.uniform(0.6, 1.2, 4)
 
-    def at(self, time: Fraction) -> Pictured:
+    def at(self, time: Fraction, *, cut_out: bool) -> Pictured:
         """See :class:`Actor`."""
         rates = 2 * np.pi * np.array([[0.2, 0.43, 0.9]] * 3 + [[1.3, 2.1, 3.1]])
         waves = (np.sin(rates * float(time) + self._phases) @ [0.55, 0.3, 0.15]) * self._most
@@ -90,6 +90,8 @@ class Sitter:
         image = cv2.remap(
             self._portrait.photo, spots, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
+        if not cut_out:
+            return Pictured(image, None, landmarks)
         matte = cv2.remap(
             self._matte, spots, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )

@@ -78,6 +78,10 @@ def video_command(
         if frames is not None:
             write_scenes(bench, frames)
             return
+        names = [scene.name for scene in bench.scenes]
+        for wanted in film or ():
+            if wanted not in names or out is None:
+                raise ValueError(f"--film {wanted}: needs --out, and one of {', '.join(names)}")
         entrants = entered(against or (), config, overrides or (), stack)
         album = Album(out, film or ())
         results = run(bench, entrants, album, quiet=quiet)
@@ -124,7 +128,7 @@ class Album:
     """Pictures and films of what was measured, if there is a folder for them."""
 
     def __init__(self, folder: Path | None, films: Sequence[str]) -> None:
-        self.folder, self._films = folder, films
+        self.folder, self.films = folder, films
         self._answers: dict[str, dict[str, Any]] = {}
 
     def see(
@@ -141,7 +145,7 @@ class Album:
         path = self.still(scene, who)
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), cv2.cvtColor(stills(shot, answers), cv2.COLOR_RGB2BGR))
-        if scene in self._films:
+        if scene in self.films:
             films = self._answers.setdefault(scene, {})
             films[who] = answers
             Film(self.folder / "films").write(shot, films)
@@ -163,7 +167,9 @@ def run(bench: Benchmark, entrants: Sequence[Entrant], album: Album, *, quiet: b
     console = Console(stderr=True)
     with Progress(console=console, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("scenes", total=len(bench.scenes) * len(entrants))
-        return measure(bench, entrants, watch=album.see, step=lambda: bar.advance(task))
+        return measure(
+            bench, entrants, watch=album.see, step=lambda: bar.advance(task), anew=album.films
+        )
 
 
 def tell(bench: Benchmark, results: Results, album: Album) -> None:

@@ -238,5 +238,7 @@ def make_entrant(name: str, config: str | None, overrides: Sequence[str]) -> Ent
         return MaskFolder(Path(rest))
     if prefix == "python" and rest:
         return Called(rest)
+    if "box" in {name, prefix}:
+        raise ValueError(f"{name!r} is asked with the truth; here an entrant sees frames alone")
     ours = PipelineCompetitor("ours", load_settings(config, overrides))
     return Cropped(make_competitor(name, config, overrides, ours.size), ours)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stream.bench.actors import Image, Pictured, Points, Rest, at_rest, person_matte
+from stream.bench.actors import Alpha, Image, Pictured, Points, Rest, at_rest, person_matte
 from stream.truth import RefusedError, read_clip
 from trackers import MediaPipeDetector, make_tracker
 
@@ -37,17 +37,21 @@ class Footage:
         self.name, self._rate = path.stem, rate
         self._images: list[Image] = [smaller(p) for p in islice(read_clip(path), MOST_FRAMES)]
         self._landmarks = followed(self._images, path)
+        self._mattes: dict[int, Alpha] = {}
         middle = np.median(np.stack(self._landmarks), 0)
         self.rest: Rest = at_rest(middle)
         self.size = self._images[0].shape[:2]
 
-    def at(self, time: Fraction) -> Pictured:
+    def at(self, time: Fraction, *, cut_out: bool) -> Pictured:
         """See :class:`stream.bench.actors.Actor`."""
         count = len(self._images)
         turn = int(time * self._rate) % max(1, 2 * count - 2)
         index = min(turn, 2 * count - 2 - turn) if count > 1 else 0
         image = self._images[index]
-        return Pictured(image, person_matte(image), self._landmarks[index])
+        if cut_out and index not in self._mattes:  # a frame comes again on the way back
+            self._mattes[index] = person_matte(image)
+        matte = self._mattes[index] if cut_out else None
+        return Pictured(image, matte, self._landmarks[index])
 
 
 def smaller(image: Image) -> Image:

@@ -29,13 +29,10 @@ def stills(shot: Shot, answers: Sequence[Sequence[Answer]]) -> Image:
     """
     picked = moments(shot.truths)
     pictures = [(painted(shot, index), painted(shot, index, answers[index])) for index in picked]
-    truth = next(iter(shot.truths))
     tiles = [
         np.vstack([close(p, shot, i) for p in pair])
         for i, pair in zip(picked, pictures, strict=True)
     ]
-    if not tiles:
-        tiles = [close(shot.frames[truth.frame].image, shot, truth.frame)]
     return np.hstack(tiles)
 
 

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -197,8 +197,4 @@ def summed(parts: Sequence[Part]) -> dict[str, Any]:
 
 def plain(sums: Figures) -> dict[str, float | int | None]:
     """JSON knows no nan."""
-    return {
-        field.name: None if math.isnan(value) else value
-        for field in fields(Figures)
-        for value in (asdict(sums)[field.name],)
-    }
+    return {name: None if math.isnan(v) else v for name, v in asdict(sums).items()}

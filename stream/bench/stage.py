@@ -156,7 +156,8 @@ class Stage:
     ) -> tuple[Layer, TrueFace]:
         """The picture with an actor in it; the face's ``covered`` is where the person is."""
         height, width = self._size
-        shot = self._actors[number].at(time)
+        whole = self._room is None and number == 0
+        shot = self._actors[number].at(time, cut_out=not whole)
         matrix = self.placed(self._actors[number].rest, stand, time)
         tint = np.array(stand.tint, np.float32)
         picture = (
@@ -169,9 +170,9 @@ class Stage:
             ).astype(np.float32)
             * tint
         )
-        matte = np.asarray(cv2.warpAffine(shot.matte, matrix, (width, height)), np.float32)
-        if self._room is None and number == 0:
-            matte = np.ones_like(matte)
+        matte = np.ones((height, width), np.float32)
+        if shot.matte is not None:
+            matte = np.asarray(cv2.warpAffine(shot.matte, matrix, (width, height)), np.float32)
         image = image * (1 - matte[..., None]) + picture * matte[..., None]
         landmarks = shot.landmarks.copy()
         landmarks[:, :2] = landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]

@@ -5,7 +5,7 @@ Read :func:`measure` first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Benchmark:
 
 def measure(
     bench: Benchmark, entrants: Sequence[Entrant], *, watch: Watch = lambda *_: None,
-    step: Callable[[], None] = lambda: None,
+    step: Callable[[], None] = lambda: None, anew: Collection[str] = (),
 ) -> Results:  # fmt: skip
     """Every entrant's parts of every scene.  A scene is drawn once, and only if somebody needs it.
 
@@ -58,13 +58,15 @@ def measure(
         entrants: who is.
         watch: is shown what was not in the store.
         step: is called after each entrant's scene.
+        anew: scenes that are not taken from the store.
     """
     results: Results = {entrant.name: [] for entrant in entrants}
     for scene in bench.scenes:
         shot: Shot | None = None
         for entrant in entrants:
             key = fingerprint(repr(scene), bench.about, entrant.fingerprint)
-            parts = bench.store.load(scene.name, entrant.name, key) if entrant.fingerprint else None
+            kept = entrant.fingerprint and scene.name not in anew
+            parts = bench.store.load(scene.name, entrant.name, key) if kept else None
             try:
                 if parts is None:
                     shot = shot or shoot(scene, bench.cast, bench.props)
