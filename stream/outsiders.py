@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from configs import Settings
 from trackers import AlignedFace
+from trackers.detect import quiet_stderr
 
 Field = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -43,11 +44,15 @@ class Person(Nothing):
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
-        from mediapipe.python.solutions.selfie_segmentation import (  # noqa: PLC0415
-            SelfieSegmentation,
-        )
+        with quiet_stderr():
+            from mediapipe.python.solutions.selfie_segmentation import (  # noqa: PLC0415
+                SelfieSegmentation,
+            )
 
-        self.name, self._model = "person", SelfieSegmentation(model_selection=0)
+            self.name, self._model = "person", SelfieSegmentation(model_selection=0)
+            self._model.process(
+                np.zeros((64, 64, 3), np.uint8)
+            )  # the first run is the one that talks
 
     def __call__(self, face: AlignedFace, truth: Bool | None, age_frames: int) -> Field:
         """See :class:`stream.competitors.Competitor`."""
@@ -69,6 +74,7 @@ class OnnxOccluder(Nothing):
     Args:
         path: of the file.
         size: of our crops; they are resized to the network's side and back.
+        threads: of the processor; with one its sums are the same on every run, 0 takes all.
 
     Raises:
         FileNotFoundError: no such file.
@@ -76,12 +82,12 @@ class OnnxOccluder(Nothing):
         ValueError: no ONNX model, or its input is no picture.
     """
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, size: int, threads: int = 1) -> None:
         super().__init__(size)
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such ONNX file")
         self.name, self.path = f"onnx:{path.name}", path
-        self._session = open_onnx(path)
+        self._session = open_onnx(path, threads)
         (first, *more) = self._session.get_inputs()
         shape = list(first.shape)
         self._last = len(shape) == 4 and shape[3] == 3
@@ -110,8 +116,8 @@ class OnnxOccluder(Nothing):
         return 1 - np.clip(fine, 0, 1).astype(np.float32)
 
 
-def open_onnx(path: Path) -> Any:
-    """A session of one thread: its sums are the same on every run."""
+def open_onnx(path: Path, threads: int = 1) -> Any:
+    """A session of so many threads; 0 takes all."""
     try:
         import onnxruntime as ort  # noqa: PLC0415
     except ModuleNotFoundError:
@@ -119,7 +125,7 @@ def open_onnx(path: Path) -> Any:
             f"{path}: onnxruntime is not installed; pip install onnxruntime"
         ) from None
     options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.log_severity_level = 4
     kinds = ort.capi.onnxruntime_pybind11_state
     try:

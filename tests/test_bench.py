@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from configs import load_settings
-from stream.bench.speed import Speed, bench, there_and_back
+from stream.bench.floor import Ceilings
+from stream.bench.speed import Latency, Speed, bench, there_and_back
+from stream.bench.speed_report import speed_lines
 from stream.bench.stages import STAGES, StageTime
+from stream.bench.work import Work
 from stream.frame import FrameResult
 
 TINY = load_settings("tiny", ["model.device=cpu"])
@@ -37,8 +40,12 @@ def test_it_runs_the_frames_and_counts_them() -> None:
     assert stages["decode"].calls == 13  # and the end
     assert stages["encode out"].calls == stages["effect"].calls == stages["align"].calls == 12
     assert all(stage.total_seconds >= 0 for stage in speed.stages)
-    assert any("SAM decode" in line for line in speed.lines())
+    assert any("SAM decode" in line for line in speed_lines(speed))
     assert 50 < max(speed.memory_mb) <= speed.peak_mb + 1
+    assert speed.work["encode"].flops > 0
+    assert 0 < speed.latency.p50_ms <= speed.latency.p99_ms
+    assert 0 <= speed.latency.dropped_share < 1
+    assert speed.busy_share is None or 0 < speed.busy_share <= 1
 
 
 @pytest.mark.parametrize("frames", [9, 3, 0, -1])
@@ -54,9 +61,12 @@ def test_there_and_back_without_a_jump() -> None:
 
 def test_the_lines_name_each_figure() -> None:
     speed = Speed(
-        100, 8.0, 2.5, 10.0, [100.0, 101.4], 140.2, [StageTime("PS", 50, 1.25, 2.5, 3.5, 0.2)]
-    )
-    text = "\n".join(speed.lines())
+        100, 8.0, 2.5, 10.0, [100.0, 101.4], 140.2,
+        [StageTime("PS", 50, 1.25, 2.5, 3.5, 0.2), StageTime("decode", 101, 1, 2, 3, 0.1)],
+        work={"PS": Work(calls=30, flops=60_000_000, bytes_in=30_000_000, copied=15_000_000)},
+        ceilings=Ceilings(1e10, 1e9), latency=Latency(25.0, 60.0, 70.0, 80.0, 0.25), busy_share=None,
+    )  # fmt: skip
+    text = "\n".join(speed_lines(speed))
     for words in (
         "12.5 frames a second",
         "100 frames",
@@ -64,6 +74,11 @@ def test_the_lines_name_each_figure() -> None:
         "2.5 s",
         "100 101 MB",
         "140 MB",
-        "PS               50     1.25     2.50     3.50        2.00",
+        "p50 60, p95 70, p99 80 ms at 25 frames a second, 25 % of them dropped",
+        "10 GFLOP/s, 1.0 GB/s",
+        "no card",
+        "PS               50     1.25     2.50     3.50      2.00      2.0      1.00       0.50    0.0"
+        "     1.000      2.0",
     ):
         assert words in text
+    assert "decode          101     1.00     2.00     3.00      1.00        -" in text

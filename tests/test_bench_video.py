@@ -18,14 +18,14 @@ from typer.testing import CliRunner
 
 from stream.bench.cast import ClipCast, PhotographCast, Setting
 from stream.bench.entrants import Answer, Called, MaskFolder, make_entrant
-from stream.bench.judge import Part, judge
+from stream.bench.judge import Part, judge, true_faces
 from stream.bench.occluders import drawn_props
 from stream.bench.page import page
 from stream.bench.pictures import Film, stills
 from stream.bench.results import Figures, figures, summed, table, write_csv
 from stream.bench.scene import Scene, Stand, Way
 from stream.bench.shot import Shot, shoot
-from stream.bench.stage import room
+from stream.bench.stage import Stage, room
 from stream.bench.store import Store
 from stream.bench.video import Benchmark, answered, measure, write_frames
 from stream.cli import app
@@ -101,6 +101,17 @@ def test_the_truth_is_perfect(shot: Shot) -> None:
     assert (got.onsets_missed, got.lost, got.switches) == (0, 0, 0)
     assert got.alarm < 0.005
     assert got.frames == len(shot.frames)
+
+
+def test_what_the_judge_itself_holds_for_true_scores_one() -> None:
+    setting = CAST.setting(SCENE)
+    drawings = {way: drawn_props(way) for way in SCENE.ways}
+    drawn = list(Stage(setting.scene, setting.actors, drawings, setting.size, setting.room))[10:25]
+    answers = [[Answer(face.covered) for face in frame.faces] for frame in drawn]
+    got = figures(judge("slow/0", "slow", "truth", true_faces(drawn), answers))
+    assert (got.j, got.f, got.iou_micro) == (1.0, 1.0, 1.0)
+    assert (got.dtssd, got.alarm, got.lost) == (0, 0, 0)
+    assert got.flicker < 5e-5  # the truth itself changes a little where it counts as still
 
 
 def test_the_eroded_truth_scores_what_is_left_of_it(shot: Shot) -> None:
@@ -339,7 +350,8 @@ def test_the_command_measures_and_leaves_a_report(
     assert content["entrants"]["nothing"]["all"]["j"] == 0
     assert content["entrants"]["ours"]["all"]["frames"] == 39
     report = (tmp_path / "report.html").read_text()
-    assert report.count("data:image/png") == 4  # three strips and a plot
+    assert report.count("data:image/jpeg") == 3  # strips
+    assert report.count("data:image/png") == 1  # a plot
     assert (tmp_path / "films/slow-0.mp4").stat().st_size > 1000
     (tmp_path / "films/slow-0.mp4").unlink()
     again = CliRunner().invoke(app, command)

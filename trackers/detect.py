@@ -63,7 +63,7 @@ class MediaPipeDetector:
         if max_faces < 1:
             raise ValueError(f"max_faces must be at least 1, got {max_faces}")
         self._min_score, self._small_faces, self._max_faces = min_score, small_faces, max_faces
-        with _quiet_stderr():
+        with quiet_stderr():
             from mediapipe.python.solutions.face_detection import FaceDetection as Model  # noqa: PLC0415
 
             self._models: list[Any] = [Model(min_score, which) for which in (0, 1)]
@@ -130,7 +130,7 @@ def _starts(length: int, side: int) -> list[int]:
 
 
 @contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Send file descriptor 2 nowhere: MediaPipe's C++ side cannot be told to keep quiet."""
     sys.stderr.flush()
     kept = os.dup(2)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.bench.portrait import Portrait, Pose, find_landmarks
+from trackers.detect import quiet_stderr
 
 Image = NDArray[np.uint8]
 Alpha = NDArray[np.float32]
@@ -100,13 +101,16 @@ class Sitter:
 
 def person_matte(image: Image) -> Alpha:
     """(H, W) float32 0-1, where the person is, by MediaPipe's selfie segmentation."""
-    from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation  # noqa: PLC0415
+    with quiet_stderr():
+        from mediapipe.python.solutions.selfie_segmentation import (  # noqa: PLC0415
+            SelfieSegmentation,
+        )
 
-    model = SelfieSegmentation(model_selection=0)
-    try:
-        return np.asarray(model.process(image).segmentation_mask, np.float32)
-    finally:
-        model.close()
+        model = SelfieSegmentation(model_selection=0)
+        try:
+            return np.asarray(model.process(image).segmentation_mask, np.float32)
+        finally:
+            model.close()
 
 
 def astronaut() -> tuple[Portrait, Alpha]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stream.bench.speed_command import speed_command
 from stream.refusal import BAD_INPUT, bad_input, say
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def video_command(
         typer.Option(
             metavar="NAME",
             help="frame-by-frame, config:NAME_OR_FILE, masks:DIR, python:MODULE:NAME, onnx:FILE, "
-            "nothing, no-reference, person, paper or released; repeatable.",
+            "mediapipe, nothing, no-reference, person, paper or released; repeatable.",
         ),
     ] = None,
     frames: Annotated[
@@ -85,6 +86,7 @@ def video_command(
         entrants = entered(against or (), config, overrides or (), stack)
         album = Album(out, film or ())
         results = run(bench, entrants, album, quiet=quiet)
+        album.finish()
         tell(bench, results, album)
 
 
@@ -129,7 +131,7 @@ class Album:
 
     def __init__(self, folder: Path | None, films: Sequence[str]) -> None:
         self.folder, self.films = folder, films
-        self._answers: dict[str, dict[str, Any]] = {}
+        self._filmed: dict[str, tuple[Shot, dict[str, Any]]] = {}
 
     def see(
         self, shot: Shot, who: str, answers: Sequence[Sequence[Answer]], parts: Sequence[Part]
@@ -137,7 +139,7 @@ class Album:
         """Keep what is asked for; see :data:`stream.bench.video.Watch`."""
         import cv2
 
-        from stream.bench.pictures import Film, stills
+        from stream.bench.pictures import stills
 
         if self.folder is None:
             return
@@ -146,15 +148,21 @@ class Album:
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), cv2.cvtColor(stills(shot, answers), cv2.COLOR_RGB2BGR))
         if scene in self.films:
-            films = self._answers.setdefault(scene, {})
-            films[who] = answers
-            Film(self.folder / "films").write(shot, films)
+            self._filmed.setdefault(scene, (shot, {}))[1][who] = answers
+
+    def finish(self) -> None:
+        """Write the films, when all entrants are there."""
+        from stream.bench.pictures import Film
+
+        for shot, answers in self._filmed.values():
+            assert self.folder is not None
+            Film(self.folder / "films").write(shot, answers)
 
     def still(self, scene: str, who: str) -> Path:
         """Where an entrant's strip of a scene lies."""
         assert self.folder is not None
         plain = "".join(c if c.isalnum() or c in "-." else "_" for c in who)
-        return self.folder / "scenes" / scene / f"{plain}.png"
+        return self.folder / "scenes" / scene / f"{plain}.jpg"
 
 
 def run(bench: Benchmark, entrants: Sequence[Entrant], album: Album, *, quiet: bool) -> Results:
@@ -222,26 +230,4 @@ def write_report(album: Album, bench: Benchmark, results: Results) -> None:
     )
 
 
-@app.command("speed")
-def speed_command(
-    *,
-    frames: Annotated[int, typer.Option(help="Length of the clip.")] = 600,
-    effect: Annotated[str | None, typer.Option(help="As of `s3pot run`.")] = None,
-    config: Config = None,
-    overrides: Overrides = None,
-    quiet: Quiet = False,
-) -> None:
-    """Measure frames a second and memory, end to end, on a drawn clip."""
-    from json import dumps
-
-    with bad_input(ValueError, OSError):
-        from configs.settings import load_settings
-        from stream.bench.speed import bench
-        from stream.progress import ProgressBar
-
-        chosen = [] if effect is None else [f"effect.name={dumps(effect)}"]
-        settings = load_settings(config, [*(overrides or ()), *chosen])
-        with ProgressBar(frames, quiet=quiet) as bar:
-            speed = bench(settings, frames, bar)
-    for line in speed.lines():
-        typer.echo(line)
+app.command("speed")(speed_command)

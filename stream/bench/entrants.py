@@ -1,7 +1,7 @@
 """Who is measured by ``s3pot bench video``: a stream of frames in, masks out, each in its own way.
 
 An entrant sees whole frames, as a user would give them, and must find the faces itself.  To add one:
-a class that satisfies :class:`Entrant` and a line in :func:`make_entrant`.
+a class that satisfies :class:`Entrant` and a line in :data:`SIMPLE` or :data:`PREFIXED`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs import Settings, load_settings
-from s3pot.weights import catalogue
+from s3pot.weights import catalogue, digest
 from stream.competitors import Competitor, PipelineCompetitor, make_competitor, no_reference
-from stream.evaluate import Finder
 from stream.frame import Frame
-from stream.pipeline import Pipeline, wrap
-from trackers import align
+from stream.pipeline import Pipeline, at_points, wrap
+from trackers import TrackedFace, align
 
 Alpha = NDArray[np.float32]
 
@@ -96,28 +95,31 @@ class FrameByFrame(Ours):
 
 class Cropped:
     """Whoever judges single crops, see :class:`stream.competitors.Competitor`; our tracker finds the
-    largest face for it.
+    faces for it.
     """
 
     def __init__(self, judge: Competitor, ours: PipelineCompetitor) -> None:
         self.name, self._judge, self._ours = judge.name, judge, ours
-        self.fingerprint = told(ours.settings) + told(judge.settings)
-        self._finder = Finder(ours)
+        file: Path = getattr(judge, "path", Path())
+        itself = digest(file) if file.is_file() else judge.name
+        self.fingerprint = told(ours.settings) + told(judge.settings) + itself
 
     def __call__(self, scene: str, frames: Iterable[Frame]) -> Iterator[Sequence[Answer]]:
         """See :class:`Entrant`."""
         self._ours.reset()
         self._judge.reset()
+        detector, tracker = self._ours.pipeline.detector, self._ours.pipeline.tracker
         for frame in frames:
-            tracked = self._finder(frame.image)
-            if tracked is None:
-                yield ()
-                continue
-            face = align(frame.image, tracked, self._judge.size)
-            probability = self._judge(face, None, tracked.age)
-            mask = wrap(face, probability, no_reference(face.region.shape[0]))
-            self._finder.cover(face, probability)
-            yield (Answer(mask.to_frame(*frame.image.shape[:2]), tracked.box_px, tracked.track_id),)
+            found = detector(frame.image) if tracker.wants_detections else None
+            yield [self._answer(frame, face) for face in tracker.update(frame.image, found)]
+
+    def _answer(self, frame: Frame, tracked: TrackedFace) -> Answer:
+        face = align(frame.image, tracked, self._judge.size)
+        probability = self._judge(face, None, tracked.age)
+        mask = wrap(face, probability, no_reference(face.region.shape[0]))
+        hidden = np.where(face.inside, mask.probability, 1).astype(np.float32)
+        self._ours.pipeline.tracker.cover(tracked.track_id, at_points(hidden, face.landmarks))
+        return Answer(mask.to_frame(*frame.image.shape[:2]), tracked.box_px, tracked.track_id)
 
     def close(self) -> None:
         """See :class:`Entrant`."""
@@ -214,12 +216,33 @@ def checked(mask: NDArray[Any], frame: Frame, source: str) -> Alpha:
     return alpha
 
 
+def _mediapipe(_config: str | None, _overrides: Sequence[str]) -> Entrant:
+    from stream.bench.mediapipe_only import MediaPipeOnly  # noqa: PLC0415  it imports Answer
+
+    return MediaPipeOnly()
+
+
+SIMPLE: dict[str, Callable[[str | None, Sequence[str]], Entrant]] = {
+    "ours": lambda config, overrides: Ours("ours", config, overrides),
+    "frame-by-frame": lambda config, overrides: FrameByFrame("frame-by-frame", config, overrides),
+    "mediapipe": _mediapipe,
+}
+"""Entrants by name, from the command's config and its overrides."""
+
+PREFIXED: dict[str, Callable[[str, Sequence[str]], Entrant]] = {
+    "config": lambda rest, overrides: Ours(f"config:{rest}", rest, overrides),
+    "masks": lambda rest, _overrides: MaskFolder(Path(rest)),
+    "python": lambda rest, _overrides: Called(rest),
+}
+"""Entrants of the form "prefix:rest", from the rest and the command's overrides."""
+
+
 def make_entrant(name: str, config: str | None, overrides: Sequence[str]) -> Entrant:
     """Build one by name.
 
     Args:
-        name: "ours", "frame-by-frame", "config:NAME_OR_FILE", "masks:DIR", "python:MODULE:NAME",
-            "onnx:FILE", or a competitor of ``s3pot eval`` that needs no truth.
+        name: of :data:`SIMPLE`, of a prefix of :data:`PREFIXED` and a rest, or a competitor of
+            ``s3pot eval`` that needs no truth.
         config: of the command.
         overrides: of the command.
 
@@ -228,16 +251,10 @@ def make_entrant(name: str, config: str | None, overrides: Sequence[str]) -> Ent
         FileNotFoundError: no such file or folder.
     """
     prefix, _, rest = name.partition(":")
-    if name == "ours":
-        return Ours(name, config, overrides)
-    if name == "frame-by-frame":
-        return FrameByFrame(name, config, overrides)
-    if prefix == "config" and rest:
-        return Ours(name, rest, overrides)
-    if prefix == "masks" and rest:
-        return MaskFolder(Path(rest))
-    if prefix == "python" and rest:
-        return Called(rest)
+    if name in SIMPLE:
+        return SIMPLE[name](config, overrides)
+    if prefix in PREFIXED and rest:
+        return PREFIXED[prefix](rest, overrides)
     if "box" in {name, prefix}:
         raise ValueError(f"{name!r} is asked with the truth; here an entrant sees frames alone")
     ours = PipelineCompetitor("ours", load_settings(config, overrides))

@@ -32,7 +32,7 @@ def page(
         results: of all entrants.
         about: the command, versions, machine; shown as they are.
         refused: what could not be measured.
-        pictures: scene -> caption -> PNG file.
+        pictures: scene -> caption -> PNG or JPEG file.
     """
     kinds = dict.fromkeys(p.rows[0].kind for parts in results.values() for p in parts)
     body = ["<h1>Face occlusion in video</h1>", f"<p>{escape(LEGEND)}</p>", "<h2>All scenes</h2>"]
@@ -70,7 +70,8 @@ def figure(scene: str, caption: str, path: Path) -> str:
     data = base64.b64encode(path.read_bytes()).decode("ascii")
     text = escape(f"{scene}: {caption}")
     kind = "plot" if caption == "coverage" else "still"
+    mime = "png" if path.suffix == ".png" else "jpeg"
     return (
-        f'<figure><img class="{kind}" alt="{text}" src="data:image/png;base64,{data}">'
+        f'<figure><img class="{kind}" alt="{text}" src="data:image/{mime};base64,{data}">'
         f"<figcaption>{text}</figcaption></figure>"
     )

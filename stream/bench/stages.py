@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -91,8 +91,14 @@ class Clock:
         return rows
 
 
+class Watcher(Protocol):
+    """Wraps a stage's callable: a :class:`Clock`, or who counts what it does."""
+
+    def timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]: ...
+
+
 @contextmanager
-def watched(pipeline: Pipeline, clock: Clock) -> Iterator[None]:
+def watched(pipeline: Pipeline, clock: Watcher) -> Iterator[None]:
     """Time a pipeline's stages while within; the pipeline is not to be used again with another clock."""
     model, bank = pipeline.model, pipeline.bank
     sam = cast(Any, getattr(model.method, "sam", None))
