@@ -80,7 +80,9 @@ def xseg_size(size: int) -> OnnxOccluder:
         path = Path(folder) / "xseg-size.onnx"
         torch.manual_seed(0)
         picture = torch.zeros(1, 3, XSEG_SIDE_PX, XSEG_SIDE_PX)
-        torch.onnx.export(XSegSize().eval(), (picture,), str(path), dynamo=False, opset_version=17)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, that there is another exporter
+            torch.onnx.export(XSegSize().eval(), (picture,), str(path), dynamo=False)
         judge = OnnxOccluder(path, size, threads=0)
     judge.name = "xseg-size"
     return judge
