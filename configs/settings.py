@@ -115,6 +115,7 @@ class SmoothSettings(Section):
     attack: Annotated[float, Field(gt=0, le=1)]
     release: Annotated[float, Field(gt=0, le=1)]
     jump: Annotated[float, Field(gt=0)]
+    same_level: Annotated[float, Field(gt=0)]
 
 
 class EffectSettings(Section):

@@ -18,7 +18,7 @@ from s3pot.model import S3POT, ModelOptions
 from s3pot.paper import PaperOptions
 from s3pot.types import OcclusionMask, Reference
 from stream.frame import Frame, FrameResult
-from stream.smooth import LogitSmoother
+from stream.smooth import FlowSmoother
 from trackers import AlignedFace, Detector, MediaPipeDetector, Tracker, align, make_tracker
 from trackers.mesh import mean_face
 
@@ -41,7 +41,7 @@ class Pipeline:
 
     def __init__(
         self, *, detector: Detector, tracker: Tracker, model: S3POT, bank: ReferenceBank,
-        smoother: LogitSmoother, size: int,
+        smoother: FlowSmoother, size: int,
     ) -> None:  # fmt: skip
         self.detector, self.tracker, self.model = detector, tracker, model
         self.bank, self.smoother, self.size = bank, smoother, size
@@ -76,7 +76,7 @@ class Pipeline:
         for face, logits, reference, age in zip(
             faces, decoded, references, ages_frames, strict=True
         ):
-            probability = sigmoid(self.smoother.smooth(face.track_id, logits))
+            probability = sigmoid(self.smoother.smooth(face.track_id, logits, face.image))
             mask = wrap(face, probability, reference)
             if mask.coverage < LEARN_BELOW_COVERAGE:
                 self.bank.observe(
@@ -144,7 +144,7 @@ class Pipeline:
                 margin_px=r.margin_px, min_age_frames=r.min_age_frames, generated_trust=r.generated_trust,
                 history=r.history, invention_frames=r.invention_frames, parts=mean.parts,
             ),
-            smoother=LogitSmoother(s.smooth.attack, s.smooth.release, s.smooth.jump),
+            smoother=FlowSmoother(**s.smooth.model_dump()),
             size=size,
         )  # fmt: skip
 

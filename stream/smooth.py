@@ -1,51 +1,144 @@
-"""Steadies a face's mask over time: logits in face space, with a gain that follows the change.
+"""Steadies a face's mask over time: what was known moves along with what it was known of.
 
-Small changes are noise and are mixed with the past; large ones are an occluder that moves, and pass
-at once (the one-euro filter's idea, Casiez et al. 2012, on a field of logits).  A mask comes faster
-than it goes: for compositing a late release is better than a late onset.
+The last logits of a face are carried to this frame by the optical flow of its aligned crop.  In
+those crops a mask or glasses stand still and are averaged for long; a hand moves, and its logits
+move with it.  Where the crop does not look as the carried one should (something came, the flow
+failed, a cut), the past says nothing and this frame's logits stand as they are.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Field = NDArray[np.float32]
+Image = NDArray[np.uint8]
 
 LIMIT = 6.0
 """Logits are clipped here: a long-sure pixel must not need many frames to change its mind."""
 
+SHRINK = 2
+"""The flow is sought in crops smaller by this."""
 
-class LogitSmoother:
+PATCH_PX = 3
+"""Side of the square over which a difference of the small pictures is averaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The way from a frame back to the one before, in a face's aligned crops of S px.
+
+    Attributes:
+        spots: (S, S, 2) float32, x y: where each px of now was before.
+        trust: (S, S) float32 0-1, how much now looks there as before.
+    """
+
+    spots: NDArray[np.float32]
+    trust: Field
+
+    def bring(self, field: Field) -> Field:
+        """A (S, S) field of before, as it would lie now; beyond the border its rim goes on."""
+        return np.asarray(
+            cv2.remap(field, self.spots, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+            np.float32,
+        )
+
+
+class Flow:
+    """Dense optical flow between a face's crops (DIS, Kroeger et al., ECCV 2016).
+
+    Args:
+        same_level: grey levels, 0-255: a difference at which a pixel's past is trusted by 1 / e.
+    """
+
+    def __init__(self, same_level: float = 12.0) -> None:
+        self._same_level = same_level
+        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+    def small(self, crop: Image) -> Image:
+        """What :meth:`between` takes: (S, S, 3) uint8 RGB, grey and SHRINK times smaller."""
+        side = crop.shape[0] // SHRINK
+        grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+        return np.asarray(cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+    def between(self, before: Image, now: Image, size: int) -> Carried:
+        """From two small crops of a face, one frame apart, the way back in crops of ``size`` px."""
+        flow = np.asarray(self._search.calc(now, before, None), np.float32)
+        was = cv2.remap(before, grid(len(now)) + flow, None, cv2.INTER_LINEAR,
+                        borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        differs = cv2.blur(cv2.absdiff(now, was).astype(np.float32), (PATCH_PX, PATCH_PX))
+        trust = np.exp(-((differs / np.float32(self._same_level)) ** 2))
+        wide = cv2.resize(flow, (size, size)) * np.float32(size / len(now))
+        return Carried(grid(size) + wide, np.asarray(cv2.resize(trust, (size, size)), np.float32))
+
+
+@dataclass(slots=True)
+class Memory:
+    """Of one track: its last logits (S, S), the small crop they belong to, and how many came before."""
+
+    logits: Field
+    picture: Image
+    frames: int
+
+
+class FlowSmoother:
     """One memory per track. Not thread-safe.
 
     Args:
-        attack: 0-1, gain of a small rise; 1 follows at once.
+        attack: 0-1, gain of a small rise where the picture is as it was; 1 follows at once.
         release: 0-1, gain of a small fall.
-        jump: a change of this many logits passes whole.
+        jump: a change of this many logits passes whole, whatever the picture says.
+        same_level: see :class:`Flow`.
     """
 
-    def __init__(self, attack: float = 0.6, release: float = 0.35, jump: float = 6.0) -> None:
+    def __init__(
+        self, attack: float = 0.3, release: float = 0.1, jump: float = 12.0, same_level: float = 12.0
+    ) -> None:  # fmt: skip
         self._attack, self._release, self._jump = attack, release, jump
-        self._last: dict[int, Field] = {}
+        self._flow = Flow(same_level)
+        self._tracks: dict[int, Memory] = {}
 
-    def smooth(self, track_id: int, logits: Field) -> Field:
-        """Mix this frame's logits (S, S) with the track's past; the first frame stays as it is."""
-        now = np.clip(logits, -LIMIT, LIMIT)
-        last = self._last.get(track_id)
-        if last is not None and last.shape == now.shape:
-            change = now - last
-            base = np.where(change > 0, self._attack, self._release)
-            gain = base + (1 - base) * np.clip(np.abs(change) / self._jump, 0, 1)
-            now = (last + gain * change).astype(np.float32)
-        self._last[track_id] = now
+    def smooth(self, track_id: int, logits: Field, crop: Image) -> Field:
+        """Mix this frame's logits (S, S) with the track's past; the first frame stays as it is.
+
+        Args:
+            track_id: whose.
+            logits: (S, S) float32, positive = occluder.
+            crop: (S, S, 3) uint8 RGB, what they were made from.
+        """
+        now = np.clip(logits, -LIMIT, LIMIT).astype(np.float32)
+        memory, frames = self._tracks.get(track_id), 1
+        if min(self._attack, self._release) >= 1:
+            return now
+        picture = self._flow.small(crop)
+        if memory is not None and memory.logits.shape == now.shape:
+            frames = memory.frames + 1
+            way = self._flow.between(memory.picture, picture, len(now))
+            now = self._mixed(way.bring(memory.logits), now, way.trust, frames)
+        self._tracks[track_id] = Memory(now, picture, frames)
         return now
+
+    def _mixed(self, past: Field, now: Field, trust: Field, frames: int) -> Field:
+        """The past, corrected by what is seen now; while the past is short, by its fair share."""
+        change = now - past
+        gain = np.where(change > 0, max(self._attack, 1 / frames), max(self._release, 1 / frames))
+        kept = (1 - gain) * trust * np.clip(1 - np.abs(change) / self._jump, 0, 1)
+        return np.asarray(now - kept * change, np.float32)
 
     def keep(self, track_ids: set[int]) -> None:
         """Forget every track but these."""
-        for gone in self._last.keys() - track_ids:
-            del self._last[gone]
+        for gone in self._tracks.keys() - track_ids:
+            del self._tracks[gone]
 
     def reset(self) -> None:
         """Forget every track."""
-        self._last.clear()
+        self._tracks.clear()
+
+
+def grid(size: int) -> NDArray[np.float32]:
+    """(size, size, 2) float32, x y of each px."""
+    axis = np.arange(size, dtype=np.float32)
+    return np.stack(np.meshgrid(axis, axis), -1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,7 +67,7 @@ class Ours:
 
     def __init__(self, name: str, config: str | None, overrides: Sequence[str]) -> None:
         self.name, settings = name, load_settings(config, overrides)
-        self.fingerprint = told(settings)
+        self.fingerprint = f"{type(self).__name__} {told(settings)}"
         self._pipeline = Pipeline.from_settings(settings)
 
     def __call__(self, scene: str, frames: Iterable[Frame]) -> Iterator[Sequence[Answer]]:
@@ -86,7 +86,17 @@ class Ours:
 
 
 class FrameByFrame(Ours):
-    """The same, with a mask that remembers no mask: what smoothing over time adds to."""
+    """The same, each frame as if it were a picture alone: found, and its reference made, anew."""
+
+    def __call__(self, scene: str, frames: Iterable[Frame]) -> Iterator[Sequence[Answer]]:
+        """See :class:`Entrant`; nobody is told from anybody else."""
+        for frame in frames:
+            for answers in super().__call__(scene, [frame]):
+                yield [replace(answer, track_id=None) for answer in answers]
+
+
+class Unsmoothed(Ours):
+    """The same, with track and references, but a mask that remembers no mask."""
 
     def __init__(self, name: str, config: str | None, overrides: Sequence[str]) -> None:
         off = ("smooth.attack=1", "smooth.release=1")
@@ -225,6 +235,7 @@ def _mediapipe(_config: str | None, _overrides: Sequence[str]) -> Entrant:
 SIMPLE: dict[str, Callable[[str | None, Sequence[str]], Entrant]] = {
     "ours": lambda config, overrides: Ours("ours", config, overrides),
     "frame-by-frame": lambda config, overrides: FrameByFrame("frame-by-frame", config, overrides),
+    "unsmoothed": lambda config, overrides: Unsmoothed("unsmoothed", config, overrides),
     "mediapipe": _mediapipe,
 }
 """Entrants by name, from the command's config and its overrides."""
