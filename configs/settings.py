@@ -72,6 +72,7 @@ class ModelSettings(Section):
     name: str
     checkpoint: str
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    compute: Literal["auto", "full", "saver"]
     threads: Annotated[int, Field(ge=0, le=256)]
     weights: str
 

@@ -78,6 +78,7 @@ class OcclusionMask:
         coverage: 0-1, covered share of the face area that lies in the frame.
         confidence: 0-1, mean distance of the probability from one half, doubled, over the same.
         reference: what the face looks like without the occluder, where known; None if nothing is.
+        carried_frames: for so many frames it was carried along with the picture; 0: inferred here.
     """
 
     track_id: int
@@ -87,6 +88,7 @@ class OcclusionMask:
     coverage: float
     confidence: float
     reference: Reference | None = None
+    carried_frames: int = 0
 
     def box_px(self, height: int, width: int) -> tuple[int, int, int, int]:
         """x0 y0 x1 y1 (exclusive) in px of the frame: all that ``region`` can touch; may be empty."""

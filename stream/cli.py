@@ -43,6 +43,13 @@ Config = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one setting.")
 ]
+ComputeMode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODE",
+        help="full: the network looks at every face of every frame; auto, saver: at those that changed.",
+    ),
+]
 EffectName = Annotated[
     str | None,
     typer.Option(help="none, overlay, matte, cutout, blur, pixelate, solid, restore or sticker."),
@@ -57,6 +64,7 @@ def run_command(
     ],
     *,
     effect: EffectName = None,
+    compute: ComputeMode = None,
     masks: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write one PNG mask a frame.")
     ] = None,
@@ -73,7 +81,9 @@ def run_command(
     from stream.progress import ProgressBar
 
     with bad_input(ValueError, OSError):
-        job = Job(source, output, settings_of(config, overrides, effect), masks=masks, json=json)
+        job = Job(
+            source, output, settings_of(config, overrides, effect, compute), masks=masks, json=json
+        )
     with job, ProgressBar(job.info.frames, quiet=quiet) as bar, bad_input(StreamError):
         try:
             report = job.run(bar)
@@ -85,13 +95,16 @@ def run_command(
         raise typer.Exit(BAD_INPUT)
 
 
-def settings_of(config: str | None, overrides: list[str] | None, effect: str | None) -> Settings:
-    """Settings of a command line; ``--effect`` is a short way to say ``--set effect.name=``."""
+def settings_of(
+    config: str | None, overrides: list[str] | None, effect: str | None, compute: str | None
+) -> Settings:
+    """Settings of a command line; ``--effect`` and ``--compute`` are short ways to say ``--set``."""
     from json import dumps
 
     from configs.settings import load_settings
 
-    chosen = [] if effect is None else [f"effect.name={dumps(effect)}"]
+    short = {"effect.name": effect, "model.compute": compute}
+    chosen = [f"{key}={dumps(value)}" for key, value in short.items() if value is not None]
     return load_settings(config, [*(overrides or ()), *chosen])
 
 
@@ -115,6 +128,9 @@ def summary(report: RunReport) -> str:
     parts = [counted(report.frames, "frame"), counted(report.faces, "face")]
     if report.faces:
         parts.append(f"covered in {counted(report.covered_frames, 'frame')}")
+    if report.carried:
+        share = report.looks / (report.looks + report.carried)
+        parts.append(f"network on {100 * share:.0f} % of the faces")
     speed = report.frames / max(report.seconds, 1e-9)
     return f"{', '.join(parts)}; {report.seconds:.1f} s, {speed:.1f} frames a second"
 
@@ -138,7 +154,7 @@ def info_command(config: Config = None, overrides: Overrides = None) -> None:
         typer.echo(f"{package:<10} {version(package)}")
     typer.echo(f"device     {pick_device('auto')}")
     with bad_input(ValueError, OSError):
-        entries = catalogue(settings_of(config, overrides, None).model.weights)
+        entries = catalogue(settings_of(config, overrides, None, None).model.weights)
     broken = []
     for entry in entries:
         state = "ok" if entry.ok else "missing or damaged"
@@ -161,6 +177,7 @@ def demo_command(
         "out"
     ),
     effect: EffectName = None,
+    compute: ComputeMode = None,
     config: Config = None,
     overrides: Overrides = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
@@ -173,7 +190,7 @@ def demo_command(
     if source is None and not quiet:
         typer.echo("drawing the clip ...", err=True)
     with bad_input(ValueError, OSError):
-        demo = Demo(settings_of(config, overrides, effect), output, source)
+        demo = Demo(settings_of(config, overrides, effect, compute), output, source)
     with demo, ProgressBar(demo.info.frames, quiet=quiet) as bar, bad_input(StreamError):
         try:
             report = demo.run(bar)

@@ -6,6 +6,7 @@ Around it, ``stream/run.py`` reads a source ahead of it and writes sinks behind 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -18,8 +19,18 @@ from s3pot.model import S3POT, ModelOptions
 from s3pot.paper import PaperOptions
 from s3pot.types import OcclusionMask, Reference
 from stream.frame import Frame, FrameResult
-from stream.smooth import FlowSmoother
-from trackers import AlignedFace, Detector, MediaPipeDetector, Tracker, align, make_tracker
+from stream.router import Router
+from stream.scout import Scout
+from stream.smooth import FlowSmoother, Past
+from trackers import (
+    AlignedFace,
+    Detector,
+    MediaPipeDetector,
+    TrackedFace,
+    Tracker,
+    align,
+    make_tracker,
+)
 from trackers.mesh import mean_face
 
 Field = NDArray[np.float32]
@@ -36,15 +47,20 @@ class Pipeline:
 
     Args:
         detector, tracker, model, bank, smoother: the stages.
+        router, scout: say when the model is to look at a face, and the detector at a frame.
         size: S, side of the aligned square in px.
     """
 
     def __init__(
         self, *, detector: Detector, tracker: Tracker, model: S3POT, bank: ReferenceBank,
-        smoother: FlowSmoother, size: int,
+        smoother: FlowSmoother, router: Router, scout: Scout,
+        size: int,
     ) -> None:  # fmt: skip
         self.detector, self.tracker, self.model = detector, tracker, model
-        self.bank, self.smoother, self.size = bank, smoother, size
+        self.bank, self.smoother, self.router, self.scout = bank, smoother, router, scout
+        self.size = size
+        self._tracked: list[TrackedFace] = []  # in the frame before
+        self._references: dict[int, Reference] = {}  # of each track's last look
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameResult]:
         """Find what covers each face, one result a frame, in order."""
@@ -52,39 +68,67 @@ class Pipeline:
             if min(frame.image.shape[:2]) < LEAST_PX:
                 yield FrameResult(frame, (), ())
                 continue
-            detections = self.detector(frame.image) if self.tracker.wants_detections else None
-            tracked = self.tracker.update(frame.image, detections)
+            asked = self.tracker.wants_detections
+            wanted = self.scout.wants_detections(frame.image, self._tracked, asked=asked)
+            detections = self.detector(frame.image) if wanted else None
+            tracked = self._tracked = self.tracker.update(frame.image, detections)
             faces = [align(frame.image, face, self.size) for face in tracked]
             masks = self.occlusions(faces, [face.age for face in tracked])
             for face, mask in zip(faces, masks, strict=True):
                 # For a landmark, to be cut off by the frame is as good as to be covered.
                 hidden = np.where(face.inside, mask.probability, 1).astype(np.float32)
                 self.tracker.cover(face.track_id, at_points(hidden, face.landmarks))
-            self.smoother.keep({face.track_id for face in faces})
+            self.keep({face.track_id for face in faces})
             yield FrameResult(frame, tuple(tracked), tuple(masks))
 
     def occlusions(
         self, faces: Sequence[AlignedFace], ages_frames: Sequence[int]
     ) -> list[OcclusionMask]:
-        """RF, FE, PS, decode, smooth, and learn, for all faces of a frame together."""
+        """RF, FE, PS, decode, smooth, and learn, for all faces of a frame that are due together.
+
+        The mask of a face that is not due is its last one, carried along with the picture.
+        """
+        pasts = [self.smoother.recall(face.track_id, face.image) for face in faces]
+        due = [
+            face
+            for face, past in zip(faces, pasts, strict=True)
+            if self.router.wants_look(face, past)
+        ]
+        looks = self.look(due)
+        masks = []
+        for face, past, age in zip(faces, pasts, ages_frames, strict=True):
+            if face.track_id in looks or past is None:
+                mask = self.infer(face, looks[face.track_id], past, age)
+            else:
+                mask = wrap(face, sigmoid(past.logits), self._references[face.track_id])
+                mask = replace(mask, carried_frames=self.router.carried_frames(face.track_id))
+            masks.append(mask)
+        return masks
+
+    def look(self, faces: Sequence[AlignedFace]) -> dict[int, Field]:
+        """RF, FE, PS and decode: (S, S) logits by track, and their references kept."""
         if not faces:
-            return []
+            return {}
         references = self.references(faces)
         features = self.model.enhance([face.image for face in faces], references)
         decoded = self.model.decode(features, [face.region for face in faces])
-        masks = []
-        for face, logits, reference, age in zip(
-            faces, decoded, references, ages_frames, strict=True
-        ):
-            probability = sigmoid(self.smoother.smooth(face.track_id, logits, face.image))
-            mask = wrap(face, probability, reference)
-            if mask.coverage < LEARN_BELOW_COVERAGE:
-                self.bank.observe(
-                    face.identity, face.image, face.landmarks, probability, face.inside,
-                    age_frames=age,
-                )  # fmt: skip
-            masks.append(mask)
-        return masks
+        ids = [face.track_id for face in faces]
+        self._references |= dict(zip(ids, references, strict=True))
+        return dict(zip(ids, decoded, strict=True))
+
+    def infer(
+        self, face: AlignedFace, logits: Field, past: Past | None, age_frames: int
+    ) -> OcclusionMask:
+        """Smooth what the network said of a face, and learn from it."""
+        self.router.learn(face, past, logits)
+        probability = sigmoid(self.smoother.smooth(face.track_id, logits, face.image, past))
+        mask = wrap(face, probability, self._references[face.track_id])
+        if mask.coverage < LEARN_BELOW_COVERAGE:
+            self.bank.observe(
+                face.identity, face.image, face.landmarks, probability, face.inside,
+                age_frames=age_frames,
+            )  # fmt: skip
+        return mask
 
     def references(self, faces: Sequence[AlignedFace]) -> list[Reference]:
         """RF: each face as remembered, what is missing invented first."""
@@ -114,11 +158,21 @@ class Pipeline:
             (painted,) = self.model.generate([face.image], [wide], [structure])
         self.bank.invent(face.identity, painted, face.landmarks, hidden, whole=whole)
 
+    def keep(self, track_ids: set[int]) -> None:
+        """Forget what was remembered from frame to frame of every track but these."""
+        self.smoother.keep(track_ids)
+        self.router.keep(track_ids)
+        self._references = {k: v for k, v in self._references.items() if k in track_ids}
+
     def reset(self) -> None:
         """Forget every face: another stream begins."""
         self.tracker.reset()
         self.bank.reset()
         self.smoother.reset()
+        self.router.reset()
+        self.scout.reset()
+        self._references.clear()
+        self._tracked = []
 
     def close(self) -> None:
         """Let the detector go."""
@@ -144,8 +198,8 @@ class Pipeline:
                 margin_px=r.margin_px, min_age_frames=r.min_age_frames, generated_trust=r.generated_trust,
                 history=r.history, invention_frames=r.invention_frames, parts=mean.parts,
             ),
-            smoother=FlowSmoother(**s.smooth.model_dump()),
-            size=size,
+            smoother=FlowSmoother(**s.smooth.model_dump()), router=Router(s.model.compute),
+            scout=Scout(s.model.compute), size=size,
         )  # fmt: skip
 
 

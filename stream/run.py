@@ -29,6 +29,7 @@ class RunReport:
         frames: delivered to the sinks.
         faces: different track ids seen.
         covered_frames: frames in which something covered at least ``COVERED_SHARE`` of a face.
+        looks, carried: masks that the network made, and masks that were carried along.
         seconds: of the clock on the wall.
         drops: frames that did not arrive, by cause; empty for files.
         damage: what was wrong with the input; None if nothing.
@@ -38,6 +39,8 @@ class RunReport:
     frames: int = 0
     faces: int = 0
     covered_frames: int = 0
+    looks: int = 0
+    carried: int = 0
     seconds: float = 0.0
     drops: Counter[str] = field(default_factory=Counter)
     damage: str | None = None
@@ -102,6 +105,8 @@ def _results(
             seen.update(face.track_id for face in result.faces)
             report.frames += 1
             report.faces = len(seen)
+            report.carried += sum(m.carried_frames > 0 for m in result.masks)
+            report.looks += sum(m.carried_frames == 0 for m in result.masks)
             report.covered_frames += any(m.coverage >= COVERED_SHARE for m in result.masks)
             yield result
     report.drops += frames.dropped

@@ -129,7 +129,8 @@ class JsonSink:
     """One line of JSON a frame: its faces, and what covers each as COCO RLE at the frame's size.
 
     ``{"index": 0, "time": 0.0, "faces": [{"id": 1, "box": [x0, y0, x1, y1], "state": "seen",
-    "coverage": 0.12, "mask": {"size": [h, w], "counts": "..."}}]}``; box in px, time in seconds.
+    "coverage": 0.12, "carried": 0, "mask": {"size": [h, w], "counts": "..."}}]}``; box in px, time in
+    seconds; carried: for how many frames the network has not looked at the face.
 
     Args:
         path: output file.
@@ -181,5 +182,6 @@ def _face_entry(
         "box": [round(float(edge), 1) for edge in face.box_px],
         "state": face.state.value,
         "coverage": round(float(mask.coverage), 4),
+        "carried": mask.carried_frames,
         "mask": {"size": [height, width], "counts": run_lengths["counts"].decode("ascii")},
     }

@@ -75,6 +75,19 @@ class Flow:
         return Carried(grid(size) + wide, np.asarray(cv2.resize(trust, (size, size)), np.float32))
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a face's memory says of this frame, before anything is inferred from it.
+
+    Attributes:
+        logits: (S, S) float32, the last ones, carried here.
+        trust: (S, S) float32 0-1, how far they can be believed.
+    """
+
+    logits: Field
+    trust: Field
+
+
 @dataclass(slots=True)
 class Memory:
     """Of one track: its last logits (S, S), the small crop they belong to, and how many came before."""
@@ -101,31 +114,35 @@ class FlowSmoother:
         self._flow = Flow(same_level)
         self._tracks: dict[int, Memory] = {}
 
-    def smooth(self, track_id: int, logits: Field, crop: Image) -> Field:
-        """Mix this frame's logits (S, S) with the track's past; the first frame stays as it is.
+    def recall(self, track_id: int, crop: Image) -> Past | None:
+        """What is remembered of a track, where its crop, (S, S, 3) uint8 RGB, shows it now."""
+        memory = self._tracks.get(track_id)
+        if memory is None or memory.logits.shape != crop.shape[:2]:
+            return None
+        way = self._flow.between(memory.picture, self._flow.small(crop), len(crop))
+        return Past(way.bring(memory.logits), way.trust)
+
+    def smooth(self, track_id: int, logits: Field, crop: Image, past: Past | None) -> Field:
+        """Mix this frame's logits with the past, and remember them; without a past they stand.
 
         Args:
             track_id: whose.
             logits: (S, S) float32, positive = occluder.
             crop: (S, S, 3) uint8 RGB, what they were made from.
+            past: what :meth:`recall` said of this crop.
         """
         now = np.clip(logits, -LIMIT, LIMIT).astype(np.float32)
-        memory, frames = self._tracks.get(track_id), 1
-        if min(self._attack, self._release) >= 1:
-            return now
-        picture = self._flow.small(crop)
-        if memory is not None and memory.logits.shape == now.shape:
-            frames = memory.frames + 1
-            way = self._flow.between(memory.picture, picture, len(now))
-            now = self._mixed(way.bring(memory.logits), now, way.trust, frames)
-        self._tracks[track_id] = Memory(now, picture, frames)
+        frames = 1 if past is None else self._tracks[track_id].frames + 1
+        if past is not None:
+            now = self._mixed(past, now, frames)
+        self._tracks[track_id] = Memory(now, self._flow.small(crop), frames)
         return now
 
-    def _mixed(self, past: Field, now: Field, trust: Field, frames: int) -> Field:
+    def _mixed(self, past: Past, now: Field, frames: int) -> Field:
         """The past, corrected by what is seen now; while the past is short, by its fair share."""
-        change = now - past
+        change = now - past.logits
         gain = np.where(change > 0, max(self._attack, 1 / frames), max(self._release, 1 / frames))
-        kept = (1 - gain) * trust * np.clip(1 - np.abs(change) / self._jump, 0, 1)
+        kept = (1 - gain) * past.trust * np.clip(1 - np.abs(change) / self._jump, 0, 1)
         return np.asarray(now - kept * change, np.float32)
 
     def keep(self, track_ids: set[int]) -> None:

@@ -18,6 +18,8 @@ from s3pot.bank import ReferenceBank
 from s3pot.types import OcclusionMask
 from stream.frame import Frame, FrameResult
 from stream.pipeline import Pipeline, at_points, sigmoid
+from stream.router import Router
+from stream.scout import Scout
 from stream.smooth import FlowSmoother
 from tests.covered_face import FACE_AT, HEIGHT, WIDTH, covered_photo, panned
 from tests.pasted_faces import cover, ground, scene
@@ -350,7 +352,7 @@ def test_a_bank_that_suspects_nothing_would_learn_it(built: Pipeline) -> None:
         bank=ReferenceBank(
             mean.points_px(192), mean.triangles, 192, clean_below=2.0, rate=0.5
         ),
-        smoother=FlowSmoother(), size=192,
+        smoother=FlowSmoother(), router=Router(), scout=Scout(), size=192,
     )  # fmt: skip
     assert like_the_ball(careless) > 0.3
 

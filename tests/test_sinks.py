@@ -253,7 +253,13 @@ def test_json_lines(tmp_path: Path):
     assert second["time"] == pytest.approx(1 / 30, abs=1e-6)
     (entry,) = second["faces"]
     counts = entry.pop("mask")
-    assert entry == {"id": 1, "box": [8.0, 4.0, 40.0, 36.3], "state": "coasting", "coverage": 0.5}
+    assert entry == {
+        "id": 1,
+        "box": [8.0, 4.0, 40.0, 36.3],
+        "state": "coasting",
+        "coverage": 0.5,
+        "carried": 0,
+    }
     assert counts["size"] == [48, 64]
     wanted = np.zeros((48, 64), np.uint8)
     wanted[4:36, 24:40] = 1

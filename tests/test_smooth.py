@@ -18,17 +18,23 @@ def crop(x: int = 0) -> np.ndarray:
     return np.ascontiguousarray(SCENE[:, SIDE + x : 2 * SIDE + x])
 
 
+def smooth(
+    smoother: FlowSmoother, track_id: int, logits: np.ndarray, image: np.ndarray
+) -> np.ndarray:
+    return smoother.smooth(track_id, logits, image, smoother.recall(track_id, image))
+
+
 def field(value: float) -> np.ndarray:
     return np.full((SIDE, SIDE), value, np.float32)
 
 
 def test_the_first_frame_is_not_delayed() -> None:
-    np.testing.assert_array_equal(FlowSmoother().smooth(1, field(3), crop()), field(3))
+    np.testing.assert_array_equal(smooth(FlowSmoother(), 1, field(3), crop()), field(3))
 
 
 def test_noise_is_damped_more_and_more() -> None:
     smoother, raw = FlowSmoother(), RNG.normal(0, 0.5, 200)
-    out = [float(smoother.smooth(1, field(v), crop())[0, 0]) for v in raw]
+    out = [float(smooth(smoother, 1, field(v), crop())[0, 0]) for v in raw]
     assert np.abs(np.diff(out)).mean() < 0.35 * np.abs(np.diff(raw)).mean()
     assert abs(out[1] - raw[:2].mean()) < 0.1  # at first, the mean
 
@@ -36,22 +42,22 @@ def test_noise_is_damped_more_and_more() -> None:
 def test_an_occluder_shows_in_the_frame_in_which_it_comes() -> None:
     smoother = FlowSmoother()
     for _ in range(5):
-        smoother.smooth(1, field(-LIMIT), crop())
-    assert smoother.smooth(1, field(5), crop())[0, 0] > 0
+        smooth(smoother, 1, field(-LIMIT), crop())
+    assert smooth(smoother, 1, field(5), crop())[0, 0] > 0
 
 
 def test_it_is_gone_within_three_frames() -> None:
     smoother = FlowSmoother()
     for _ in range(5):
-        smoother.smooth(1, field(20), crop())
-    assert min(float(smoother.smooth(1, field(-3), crop())[0, 0]) for _ in range(3)) < 0
+        smooth(smoother, 1, field(20), crop())
+    assert min(float(smooth(smoother, 1, field(-3), crop())[0, 0]) for _ in range(3)) < 0
 
 
 def test_where_the_picture_is_another_the_past_says_nothing() -> None:
     smoother = FlowSmoother()
     for _ in range(5):
-        smoother.smooth(1, field(2), crop())
-    assert smoother.smooth(1, field(-0.5), np.full((SIDE, SIDE, 3), 255, np.uint8)).max() < -0.45
+        smooth(smoother, 1, field(2), crop())
+    assert smooth(smoother, 1, field(-0.5), np.full((SIDE, SIDE, 3), 255, np.uint8)).max() < -0.45
 
 
 def test_what_is_known_moves_along_with_the_picture() -> None:
@@ -60,7 +66,7 @@ def test_what_is_known_moves_along_with_the_picture() -> None:
     for frame in range(4):
         known = np.where(np.arange(SIDE) >= 40 - 3 * frame, 4.0, -4.0) * np.ones((SIDE, 1))
         now = known if frame < 3 else known * 0.1
-        out = smoother.smooth(1, now.astype(np.float32), crop(3 * frame))
+        out = smooth(smoother, 1, now.astype(np.float32), crop(3 * frame))
     inside = slice(8, -8)
     assert out[inside, 34:50].min() > 1.0
     assert out[inside, 8:28].max() < -1.0
@@ -79,14 +85,26 @@ def test_a_field_is_brought_to_where_the_picture_went() -> None:
 def test_no_memory_is_no_memory() -> None:
     smoother = FlowSmoother(attack=1, release=1)
     for value in (5, 1, -3):
-        np.testing.assert_array_equal(smoother.smooth(1, field(value), crop()), field(value))
+        np.testing.assert_array_equal(smooth(smoother, 1, field(value), crop()), field(value))
+
+
+def test_what_is_recalled_is_not_learned() -> None:
+    smoother = FlowSmoother()
+    assert smoother.recall(1, crop()) is None
+    smooth(smoother, 1, field(3), crop())
+    for _ in range(3):
+        past = smoother.recall(1, crop(5))
+    assert past is not None
+    np.testing.assert_array_equal(past.logits, field(3))
+    assert past.trust[8:-8, 8:-12].min() > 0.8
+    assert smoother.recall(1, crop()[:32, :32]) is None  # of another size
 
 
 def test_tracks_do_not_mix_and_can_be_forgotten() -> None:
     smoother = FlowSmoother()
-    smoother.smooth(1, field(5), crop())
-    np.testing.assert_array_equal(smoother.smooth(2, field(-1), crop()), field(-1))
+    smooth(smoother, 1, field(5), crop())
+    np.testing.assert_array_equal(smooth(smoother, 2, field(-1), crop()), field(-1))
     smoother.keep({2})
-    np.testing.assert_array_equal(smoother.smooth(1, field(-1), crop()), field(-1))
+    np.testing.assert_array_equal(smooth(smoother, 1, field(-1), crop()), field(-1))
     smoother.reset()
-    np.testing.assert_array_equal(smoother.smooth(2, field(1), crop()), field(1))
+    np.testing.assert_array_equal(smooth(smoother, 2, field(1), crop()), field(1))

@@ -107,7 +107,7 @@ def watched(pipeline: Pipeline, clock: Watcher) -> Iterator[None]:
         (pipeline.tracker, "cover", "track"), (stream.pipeline, "align", "align"),
         (bank, "reference", "reference"), (pipeline, "invent", "reference"),
         (bank, "observe", "learn"), (model, "enhance", "FE"), (model, "decode", "PS"),
-        (pipeline.smoother, "smooth", "smooth"),
+        (pipeline.smoother, "smooth", "smooth"), (pipeline.smoother, "recall", "smooth"),
     ]  # fmt: skip
     if sam is not None:
         parts.append((sam, "decode", "SAM decode"))

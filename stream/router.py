@@ -1,0 +1,125 @@
+"""Decides per face and frame whether the network looks, or the last mask is carried along.
+
+The budget is an error: the share of a face that may be marked otherwise than if the network had
+looked.  It is kept in two ways.  Whenever the network does look, the carried mask is compared with
+what it says: below half of the budget the next wait may be longer and more may have changed, above
+the budget the waiting ends.  And where the picture does not follow from the one before (something
+came), the network looks at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.smooth import Past
+from trackers import AlignedFace
+from trackers.mesh import PARTS
+
+Compute = Literal["auto", "full", "saver"]
+Field = NDArray[np.float32]
+
+BUDGETS = {"full": 0.0, "auto": 0.01, "saver": 0.03}
+"""0-1 of the face, that may be marked otherwise."""
+
+LONGEST_WAITS = {"full": 0, "auto": 8, "saver": 12}
+"""Frames in a row for which a mask may be carried."""
+
+DIFFERENT_TRUST = 0.5
+"""A pixel below this trust does not look like the carried one."""
+
+MOST_LENIENT = 4.0
+"""Budgets of a face may look different where that has had no consequence so far."""
+
+EXPRESSIVE = ("eyes", "brows", "lips", "inner mouth")
+"""Parts that look different by themselves: who blinks or talks is not covered."""
+
+EXPRESSIVE_MARGIN = 0.025
+"""Over the side of the crop: so far around them."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """For one face.
+
+    Attributes:
+        wait: frames for which its mask may be carried.
+        carried: frames for which it has been.
+        lenience: budgets of it that may look different.
+    """
+
+    wait: int = 0
+    carried: int = 0
+    lenience: float = 1.0
+
+
+class Router:
+    """One plan per track. Not thread-safe.
+
+    Args:
+        compute: "full" asks the network for every face of every frame, "auto" and "saver" when the
+            budget would not be kept otherwise.
+    """
+
+    def __init__(self, compute: Compute = "full") -> None:
+        self._budget, self._longest = BUDGETS[compute], LONGEST_WAITS[compute]
+        self._plans: dict[int, Plan] = {}
+
+    def wants_look(self, face: AlignedFace, past: Past | None) -> bool:
+        """Whether the network should look at a face; ``past`` is what is remembered of it, if anything."""
+        plan = self._plans.setdefault(face.track_id, Plan())
+        look = past is None or plan.carried >= plan.wait
+        if not look and past is not None:
+            look = changed_share(face, past) > plan.lenience * self._budget
+        plan.carried = 0 if look else plan.carried + 1
+        return look
+
+    def learn(self, face: AlignedFace, past: Past | None, logits: Field) -> None:
+        """Compare what would have been carried with what the network said, (S, S) logits."""
+        plan = self._plans[face.track_id]
+        error = 1.0
+        if past is not None and face.region.any():
+            error = ((past.logits > 0) != (logits > 0))[face.region].mean()
+        if error > self._budget:
+            plan.wait, plan.lenience = 0, 1.0
+        elif error <= self._budget / 2:
+            plan.wait = min(2 * plan.wait + 1, self._longest)
+            plan.lenience = min(1.2 * plan.lenience, MOST_LENIENT)
+
+    def carried_frames(self, track_id: int) -> int:
+        """For how many frames a face's mask has been carried, this one included."""
+        return self._plans[track_id].carried
+
+    def keep(self, track_ids: set[int]) -> None:
+        """Forget every track but these."""
+        for gone in self._plans.keys() - track_ids:
+            del self._plans[gone]
+
+    def reset(self) -> None:
+        """Forget every track."""
+        self._plans.clear()
+
+
+def changed_share(face: AlignedFace, past: Past) -> float:
+    """0-1 of a face: what of it does not look as the picture before says, its expression apart."""
+    area = face.region.sum()
+    changed = (past.trust < DIFFERENT_TRUST) & face.region
+    if not changed.any():
+        return 0.0
+    return float((changed & ~expressive(face)).sum() / area)
+
+
+def expressive(face: AlignedFace) -> NDArray[np.bool_]:
+    """(S, S) bool: eyes, brows and mouth, and a little around them."""
+    size = face.region.shape[0]
+    canvas = np.zeros(face.region.shape, np.uint8)
+    margin = 2 * round(EXPRESSIVE_MARGIN * size)
+    points = np.rint(face.landmarks[:, :2]).astype(np.int32)
+    for part in EXPRESSIVE:
+        for ring in PARTS[part]:
+            cv2.fillPoly(canvas, [points[list(ring)]], 1)
+    return np.asarray(cv2.dilate(canvas, np.ones((margin + 1, margin + 1), np.uint8)) > 0)
