@@ -117,6 +117,7 @@ class SmoothSettings(Section):
     release: Annotated[float, Field(gt=0, le=1)]
     jump: Annotated[float, Field(gt=0)]
     same_level: Annotated[float, Field(gt=0)]
+    look_ahead: Annotated[int, Field(ge=0, le=16)]
 
 
 class EffectSettings(Section):

@@ -18,6 +18,7 @@ from s3pot.evidence import PromptOptions
 from s3pot.model import S3POT, ModelOptions
 from s3pot.paper import PaperOptions
 from s3pot.types import OcclusionMask, Reference
+from stream.ahead import LookAhead
 from stream.frame import Frame, FrameResult
 from stream.router import Router
 from stream.scout import Scout
@@ -48,17 +49,18 @@ class Pipeline:
     Args:
         detector, tracker, model, bank, smoother: the stages.
         router, scout: say when the model is to look at a face, and the detector at a frame.
+        ahead: holds results back, where masks are to know what comes.
         size: S, side of the aligned square in px.
     """
 
     def __init__(
         self, *, detector: Detector, tracker: Tracker, model: S3POT, bank: ReferenceBank,
         smoother: FlowSmoother, router: Router, scout: Scout,
-        size: int,
+        ahead: LookAhead, size: int,
     ) -> None:  # fmt: skip
         self.detector, self.tracker, self.model = detector, tracker, model
         self.bank, self.smoother, self.router, self.scout = bank, smoother, router, scout
-        self.size = size
+        self.ahead, self.size = ahead, size
         self._tracked: list[TrackedFace] = []  # in the frame before
         self._references: dict[int, Reference] = {}  # of each track's last look
 
@@ -66,7 +68,7 @@ class Pipeline:
         """Find what covers each face, one result a frame, in order."""
         for frame in frames:
             if min(frame.image.shape[:2]) < LEAST_PX:
-                yield FrameResult(frame, (), ())
+                yield from self.ahead.push(FrameResult(frame, (), ()))
                 continue
             asked = self.tracker.wants_detections
             wanted = self.scout.wants_detections(frame.image, self._tracked, asked=asked)
@@ -79,7 +81,8 @@ class Pipeline:
                 hidden = np.where(face.inside, mask.probability, 1).astype(np.float32)
                 self.tracker.cover(face.track_id, at_points(hidden, face.landmarks))
             self.keep({face.track_id for face in faces})
-            yield FrameResult(frame, tuple(tracked), tuple(masks))
+            yield from self.ahead.push(FrameResult(frame, tuple(tracked), tuple(masks)))
+        yield from self.ahead.flush()
 
     def occlusions(
         self, faces: Sequence[AlignedFace], ages_frames: Sequence[int]
@@ -171,6 +174,7 @@ class Pipeline:
         self.smoother.reset()
         self.router.reset()
         self.scout.reset()
+        self.ahead.reset()
         self._references.clear()
         self._tracked = []
 
@@ -198,8 +202,9 @@ class Pipeline:
                 margin_px=r.margin_px, min_age_frames=r.min_age_frames, generated_trust=r.generated_trust,
                 history=r.history, invention_frames=r.invention_frames, parts=mean.parts,
             ),
-            smoother=FlowSmoother(**s.smooth.model_dump()), router=Router(s.model.compute),
+            smoother=FlowSmoother(**s.smooth.model_dump(exclude={"look_ahead"})), router=Router(s.model.compute),
             scout=Scout(s.model.compute), size=size,
+            ahead=LookAhead(s.smooth.look_ahead, s.smooth.same_level),
         )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from configs import load_settings
 from s3pot.bank import ReferenceBank
 from s3pot.types import OcclusionMask
+from stream.ahead import LookAhead
 from stream.frame import Frame, FrameResult
 from stream.pipeline import Pipeline, at_points, sigmoid
 from stream.router import Router
@@ -352,7 +353,7 @@ def test_a_bank_that_suspects_nothing_would_learn_it(built: Pipeline) -> None:
         bank=ReferenceBank(
             mean.points_px(192), mean.triangles, 192, clean_below=2.0, rate=0.5
         ),
-        smoother=FlowSmoother(), router=Router(), scout=Scout(), size=192,
+        smoother=FlowSmoother(), router=Router(), scout=Scout(), ahead=LookAhead(0), size=192,
     )  # fmt: skip
     assert like_the_ball(careless) > 0.3
 
