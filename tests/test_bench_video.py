@@ -271,6 +271,25 @@ def test_an_unknown_entrant_is_named(name: str) -> None:
         make_entrant(name, "tiny", ["model.device=cpu"])
 
 
+def test_our_own_entrants_are_told_apart() -> None:
+    names = ["ours", "frame-by-frame", "unsmoothed", "set:smooth.attack=0.9", "config:tiny"]
+    entrants = [make_entrant(name, "tiny", ["model.device=cpu"]) for name in names]
+    assert [entrant.name for entrant in entrants] == names
+    assert len({entrant.fingerprint for entrant in entrants[:4]}) == 4
+    for entrant in entrants:
+        entrant.close()
+
+
+def test_frame_by_frame_remembers_nothing(shot: Shot) -> None:
+    entrant = make_entrant("frame-by-frame", "tiny", ["model.device=cpu"])
+    (alone,) = entrant("slow/0", iter(shot.frames[20:21]))
+    among = list(entrant("slow/0", iter(shot.frames[15:21])))
+    entrant.close()
+    assert len(among) == 6
+    np.testing.assert_array_equal(alone[0].alpha, among[-1][0].alpha)
+    assert among[-1][0].track_id is None
+
+
 def test_the_wrong_number_of_answers_is_refused(shot: Shot) -> None:
     class Short(Told):
         def __call__(self, scene: str, frames: Iterable[Frame]) -> Iterator[Sequence[Answer]]:

@@ -51,7 +51,7 @@ def video_command(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="frame-by-frame, unsmoothed, config:NAME_OR_FILE, masks:DIR, python:MODULE:NAME, onnx:FILE, "
+            help="frame-by-frame, unsmoothed, config:NAME_OR_FILE, set:A.B=C, masks:DIR, python:MODULE:NAME, onnx:FILE, "
             "mediapipe, nothing, no-reference, person, paper or released; repeatable.",
         ),
     ] = None,

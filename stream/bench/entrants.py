@@ -240,12 +240,13 @@ SIMPLE: dict[str, Callable[[str | None, Sequence[str]], Entrant]] = {
 }
 """Entrants by name, from the command's config and its overrides."""
 
-PREFIXED: dict[str, Callable[[str, Sequence[str]], Entrant]] = {
-    "config": lambda rest, overrides: Ours(f"config:{rest}", rest, overrides),
-    "masks": lambda rest, _overrides: MaskFolder(Path(rest)),
-    "python": lambda rest, _overrides: Called(rest),
+PREFIXED: dict[str, Callable[[str, str | None, Sequence[str]], Entrant]] = {
+    "config": lambda rest, _config, overrides: Ours(f"config:{rest}", rest, overrides),
+    "set": lambda rest, config, overrides: Ours(f"set:{rest}", config, [*overrides, rest]),
+    "masks": lambda rest, _config, _overrides: MaskFolder(Path(rest)),
+    "python": lambda rest, _config, _overrides: Called(rest),
 }
-"""Entrants of the form "prefix:rest", from the rest and the command's overrides."""
+"""Entrants of the form "prefix:rest", from the rest, the command's config and its overrides."""
 
 
 def make_entrant(name: str, config: str | None, overrides: Sequence[str]) -> Entrant:
@@ -265,7 +266,7 @@ def make_entrant(name: str, config: str | None, overrides: Sequence[str]) -> Ent
     if name in SIMPLE:
         return SIMPLE[name](config, overrides)
     if prefix in PREFIXED and rest:
-        return PREFIXED[prefix](rest, overrides)
+        return PREFIXED[prefix](rest, config, overrides)
     if "box" in {name, prefix}:
         raise ValueError(f"{name!r} is asked with the truth; here an entrant sees frames alone")
     ours = PipelineCompetitor("ours", load_settings(config, overrides))

@@ -30,7 +30,7 @@ def speed_command(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Also, in turns: copy (decode and encode only), config:NAME_OR_FILE, mediapipe, "
+            help="Also, in turns: copy (decode and encode only), config:NAME_OR_FILE, set:A.B=C, mediapipe, "
             "xseg-size (a random U-Net of that size in ONNX Runtime), sam (a random vit_b on every "
             "frame, half a minute each), or an entrant of `bench video`; repeatable.",
         ),
@@ -120,6 +120,8 @@ def make_painter(name: str, config: str | None, overrides: Sequence[str], folder
         return Copy()
     if name == "ours" or (prefix == "config" and rest):
         return Product(name, rest or config, overrides)
+    if prefix == "set" and rest:
+        return Product(name, config, [*overrides, rest])
     if name == "sam":
         return Product("sam", "paper-sam", [*overrides, *random_sam(folder)])
     if name == "xseg-size":
