@@ -19,7 +19,16 @@ from s3pot.paper import PaperOptions
 from s3pot.types import OcclusionMask, Reference
 from stream.frame import Frame, FrameResult
 from stream.smooth import LogitSmoother
-from trackers import AlignedFace, Detector, MediaPipeDetector, Tracker, align, make_tracker
+from trackers import (
+    AlignedFace,
+    Detector,
+    MediaPipeDetector,
+    TrackedFace,
+    Tracker,
+    align,
+    make_tracker,
+)
+from trackers.align import face_region
 from trackers.mesh import mean_face
 
 Field = NDArray[np.float32]
@@ -55,7 +64,8 @@ class Pipeline:
             detections = self.detector(frame.image) if self.tracker.wants_detections else None
             tracked = self.tracker.update(frame.image, detections)
             faces = [align(frame.image, face, self.size) for face in tracked]
-            masks = self.occlusions(faces, [face.age for face in tracked])
+            before = faces_before(tracked, faces)
+            masks = self.occlusions(faces, [face.age for face in tracked], before)
             for face, mask in zip(faces, masks, strict=True):
                 # For a landmark, to be cut off by the frame is as good as to be covered.
                 hidden = np.where(face.inside, mask.probability, 1).astype(np.float32)
@@ -64,19 +74,26 @@ class Pipeline:
             yield FrameResult(frame, tuple(tracked), tuple(masks))
 
     def occlusions(
-        self, faces: Sequence[AlignedFace], ages_frames: Sequence[int]
-    ) -> list[OcclusionMask]:
-        """RF, FE, PS, decode, smooth, and learn, for all faces of a frame together."""
+        self, faces: Sequence[AlignedFace], ages_frames: Sequence[int],
+        before: Sequence[NDArray[np.bool_]] | None = None,
+    ) -> list[OcclusionMask]:  # fmt: skip
+        """RF, FE, PS, decode, smooth, and learn, for all faces of a frame together.
+
+        ``before`` is where another tracked face is in front of each, (S, S); None: nowhere.  No
+        network is asked whether that is an occluder, for what it sees there is a face.
+        """
         if not faces:
             return []
         references = self.references(faces)
         features = self.model.enhance([face.image for face in faces], references)
         decoded = self.model.decode(features, [face.region for face in faces])
         masks = []
-        for face, logits, reference, age in zip(
-            faces, decoded, references, ages_frames, strict=True
+        nowhere = [np.zeros(face.region.shape, bool) for face in faces]
+        for face, logits, reference, age, hidden in zip(
+            faces, decoded, references, ages_frames, before or nowhere, strict=True
         ):
             probability = sigmoid(self.smoother.smooth(face.track_id, logits))
+            probability[hidden] = 1
             mask = wrap(face, probability, reference)
             if mask.coverage < LEARN_BELOW_COVERAGE:
                 self.bank.observe(
@@ -160,6 +177,22 @@ def make_model(s: Settings) -> S3POT:
     prompts = PromptOptions(**s.prompts.model_dump(), treat=s.treat.model_dump())
     paper = s.paper.model_dump(exclude={"adapter"})
     return S3POT(options, prompts=prompts, paper=PaperOptions(**paper), adapter=s.paper.adapter)
+
+
+def faces_before(
+    tracked: Sequence[TrackedFace], faces: Sequence[AlignedFace]
+) -> list[NDArray[np.bool_]]:
+    """For each face of a frame, (S, S) bool, where other faces are in front of it, in its square."""
+    by_id = {other.track_id: other for other in tracked}
+    areas = []
+    for one, face in zip(tracked, faces, strict=True):
+        size, matrix = face.region.shape[0], face.frame_to_face
+        area = np.zeros(face.region.shape, bool)
+        for other in (by_id[track_id] for track_id in one.behind if track_id in by_id):
+            points = other.landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+            area |= face_region(points.astype(np.float32), size)
+        areas.append(area)
+    return areas
 
 
 def sigmoid(logits: Field) -> Field:

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from trackers.boxes import box_around, grow, iou, match, overlap, visible_share
 from trackers.faces import FaceDetection, TrackedFace, TrackState, check_picture
-from trackers.flow import scene_cut
+from trackers.flow import leapt, scene_cut
+from trackers.gallery import Gallery, most_alike
 from trackers.kalman import BoxKalman
-from trackers.landmarks import (
-    FaceMesh,
-    RegionOfInterest,
-    roi_from_detection,
-    roi_from_landmarks,
-)
+from trackers.landmarks import RegionOfInterest, roi_from_detection, roi_from_landmarks
+from trackers.lookup import SAME_IOU, WAKE_SCORE, Look, Lookup
+from trackers.overlaps import heads, in_sight, sort_by_depth
+from trackers.search import FaceSearch
 from trackers.shape import at_detection
 from trackers.texture import portrait, similarity
 from trackers.track import Track
@@ -29,26 +28,24 @@ from trackers.track import Track
 MATCH_IOU, LOW_MATCH_IOU = 0.3, 0.5
 """Least overlap of a detection, of high or of low score, with the track it belongs to."""
 
-SAME_IOU = 0.6
-"""Two meshes that overlap so much are of one face."""
-
 DETECT_EVERY_COASTING = 2
 """Frames between detections while a face is hidden: it may come back elsewhere."""
 
 WAKE_IOU = 0.35
 """A hidden face is not back while the mesh puts it so far into a seen one: that one hides it."""
 
-WAKE_SCORE = 0.9
-"""Least belief of the mesh that a hidden face is back: on hands and cups it may say 0.8."""
-
 FLEDGLING_FRAMES = 12
 """A track whose face the mesh never found lives so long without the detector."""
 
-SAME_FACE_SSIM = 0.5
-"""Mean likeness of two portraits across a cut from which they are of one face."""
+SAME_PLACE_SSIM = 0.5
+"""Mean likeness of two portraits of one place, across a cut, from which they are of one face."""
 
-Look = tuple[NDArray[np.float32], float]
-"""(468, 3) landmarks in px of the frame, and the mesh's score."""
+LEAPT_SHARE = 0.7
+"""Of a head's picture, what must change at once for a cut.  Measured on the benchmark's scenes: 0.85
+across a cut, at most 0.5 of a head that goes behind another one, 0.3 behind the fastest hand."""
+
+SEARCH_FRAMES, SEARCH_AT_ONCE = 45, 4
+"""Frames in which faces are searched for after a cut, and of these the first in which always."""
 
 
 class ByteTracker:
@@ -89,7 +86,7 @@ class ByteTracker:
         self._detect_every, self._max_coast_frames = detect_every, max_coast_frames
         self._high_score, self._low_score = high_score, low_score
         self._birth_score, self._mesh_score = birth_score, mesh_score
-        self._mesh = FaceMesh()
+        self._lookup, self._search, self._gallery = Lookup(mesh_score), FaceSearch(), Gallery()
         self.reset()
 
     def reset(self) -> None:
@@ -97,7 +94,9 @@ class ByteTracker:
         self._tracks: list[Track] = []
         self._before: NDArray[np.uint8] | None = None
         self._last_id = 0
-        self._since_detection = 0
+        self._since_detection = self._since_search = 0
+        self._searching = 0
+        self._gallery.forget()
 
     @property
     def wants_detections(self) -> bool:
@@ -125,6 +124,8 @@ class ByteTracker:
         """
         check_picture(image)
         now = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+        for track in self._tracks:
+            track.learn()
         if self._tracks and self._before is not None:
             boxes = np.stack([track.box_px for track in self._tracks])
             if scene_cut(self._before, now, boxes):
@@ -135,12 +136,19 @@ class ByteTracker:
         if detections is not None:
             self._since_detection = 0
             self._associate(image, now, detections)
+        self._search_for_lost(image, now)
         self._end(*now.shape)
         self._before = now
-        faces = [track.face() for track in self._tracks]
+        return self._shown(now)
+
+    def _shown(self, now: NDArray[np.uint8]) -> list[TrackedFace]:
+        """The faces of this frame, and what is remembered of them for the next one."""
         for track in self._tracks:
             track.remember(now)
-            track.covered = track.covered * np.float32(0.7)  # it fades unless cover() renews it
+        sort_by_depth(self._tracks)
+        faces = [track.face() for track in self._tracks if not track.adrift]
+        for track in self._tracks:
+            track.fade()
         return faces
 
     def cover(self, track_id: int, covered: NDArray[np.float32]) -> None:
@@ -157,55 +165,70 @@ class ByteTracker:
             raise ValueError(f"covered must be (468,), got {covered.shape}")
         for track in self._tracks:
             if track.track_id == track_id:
-                track.covered = np.clip(covered, 0, 1).astype(np.float32)
-                track.cover_known = True
+                track.cover(covered)
 
     def _follow(
         self, image: NDArray[np.uint8], before: NDArray[np.uint8], now: NDArray[np.uint8]
     ) -> None:
         """Predict every track, then look for its face where it should be."""
-        seen = {t.track_id: t.box_px for t in self._tracks if t.state is TrackState.SEEN}
-        for track in self._tracks:
-            others = [box for track_id, box in seen.items() if track_id != track.track_id]
-            track.predict(before, now, others)
-        looks = [self._look(image, track) for track in self._tracks]
+        was = [track.landmarks for track in self._tracks]
+        theirs = [heads(self._tracks, track) for track in self._tracks]
+        for track, boxes in zip(self._tracks, theirs, strict=True):
+            track.predict(before, now, boxes)
+        looks = [self._lookup.follow(image, track) for track in self._tracks]
         predicted = np.stack([track.box_px for track in self._tracks])
         found = np.stack([box_around(landmarks) for landmarks, _ in looks])
         nearest = iou(found, predicted).argmax(1)
         for k, (track, (landmarks, score)) in enumerate(zip(self._tracks, looks, strict=True)):
             # A mesh that slipped onto the face in front: it fits that one's prediction better.
             stolen = nearest[k] != k and looks[nearest[k]][1] >= self._mesh_score
-            least = self._mesh_score if track.state is TrackState.SEEN else WAKE_SCORE
-            free = track.state is TrackState.SEEN or self._is_free(landmarks, track, WAKE_IOU)
-            if score >= least and free and not stolen and track.agrees(landmarks):
+            if not stolen and self._is_back(track, landmarks, score, now):
                 track.observe(landmarks, score)
-            else:
-                track.coast(score)
+                continue
+            track.coast(score)
+            lost = track.motion.support == 0 and not track.adrift
+            if lost and leapt(before, now, was[k], track.motion) > LEAPT_SHARE:
+                self._lose(track)
 
-    def _look(self, image: NDArray[np.uint8], track: Track) -> Look:
-        """The mesh where a track is predicted; a hidden face must be found twice."""
-        landmarks, score = self._mesh(image, roi_from_landmarks(track.landmarks))
-        if track.state is TrackState.SEEN or score < WAKE_SCORE:
-            return landmarks, score
-        again, score_again = self._mesh(image, roi_from_landmarks(landmarks))
-        return again, score_again if overlap(landmarks, again) > SAME_IOU else 0.0
+    def _is_back(
+        self, track: Track, landmarks: NDArray[np.float32], score: float, now: NDArray[np.uint8]
+    ) -> bool:
+        """Whether what the mesh found is the track's face; of a hidden one more is asked."""
+        if track.state is TrackState.SEEN:
+            return score >= self._mesh_score and track.agrees(landmarks)
+        visible = in_sight(landmarks, heads(self._tracks, track), now.shape)
+        return (
+            score >= WAKE_SCORE
+            and self._is_free(landmarks, track, WAKE_IOU)
+            and track.agrees(landmarks)
+            and track.resembles(landmarks, now, visible)
+        )
+
+    def _lose(self, track: Track) -> None:
+        """The picture leapt and the face is not where it was: search, and end it if in vain."""
+        track.adrift, self._searching = True, SEARCH_FRAMES
+        track.coasted = max(track.coasted, self._max_coast_frames - 3 * SEARCH_FRAMES)
 
     def _cross_cut(
         self, image: NDArray[np.uint8], before: NDArray[np.uint8], now: NDArray[np.uint8]
     ) -> None:
         """After a cut a track lives on only where the same face is still in the same place."""
-        tracks, self._tracks = self._tracks, []
+        tracks, self._tracks, self._searching = self._tracks, [], SEARCH_FRAMES
+        found: list[Look] = []
         for track in tracks:
-            landmarks, score = self._mesh(image, roi_from_landmarks(track.landmarks))
-            if score < self._mesh_score:
-                continue
+            landmarks, score = self._lookup.once(image, track.landmarks)
             was, there = portrait(before, track.landmarks), portrait(now, landmarks)
-            if track.state is TrackState.SEEN and similarity(was, there).mean() > SAME_FACE_SSIM:
-                track.jump()
-                track.observe(landmarks, score)
+            known = track.state is TrackState.SEEN and score >= self._mesh_score
+            if known and similarity(was, there).mean() > SAME_PLACE_SSIM:
+                track.jump(landmarks, score)
                 self._tracks.append(track)
-            else:
-                self._begin(*self._settle(image, roi_from_landmarks(landmarks)))
+                continue
+            self._gallery.keep(track)
+            if score >= self._mesh_score:
+                found.append(self._settle(image, roi_from_landmarks(landmarks)))
+        for landmarks, score in found:
+            if score >= self._mesh_score:
+                self._come_up(now, landmarks, score)
 
     def _associate(
         self, image: NDArray[np.uint8], now: NDArray[np.uint8], detections: Sequence[FaceDetection]
@@ -216,49 +239,98 @@ class ByteTracker:
         pairs = _match(self._tracks, high, MATCH_IOU)
         rest = [track for k, track in enumerate(self._tracks) if k not in pairs]
         for k, d in pairs.items():
-            self._wake(image, self._tracks[k], high[d])
+            self._wake(image, now, self._tracks[k], high[d])
         for k, d in _match(rest, low, LOW_MATCH_IOU).items():
-            self._wake(image, rest[k], low[d])
+            self._wake(image, now, rest[k], low[d])
         for d in sorted(set(range(len(high))) - set(pairs.values())):
-            landmarks, score = self._settle(image, roi_from_detection(high[d]))
-            moved = [t for t in self._tracks if t.regains(landmarks, now)]
-            if score >= WAKE_SCORE and moved and self._is_free(landmarks, None, WAKE_IOU):
-                moved[0].observe(landmarks, score)
-            elif score >= self._mesh_score:
-                self._begin(landmarks, score)
-            elif high[d].score >= self._birth_score:
-                self._begin(at_detection(high[d]), score)
+            self._place(image, now, high[d])
 
-    def _wake(self, image: NDArray[np.uint8], track: Track, detection: FaceDetection) -> None:
+    def _wake(
+        self, image: NDArray[np.uint8], now: NDArray[np.uint8], track: Track,
+        detection: FaceDetection,
+    ) -> None:  # fmt: skip
         """Look for a coasting track's face where the detector saw one."""
         if track.state is TrackState.COASTING:
             landmarks, score = self._settle(image, roi_from_detection(detection))
             sure = score >= WAKE_SCORE or (score >= self._mesh_score and track.agrees(landmarks))
             if sure and self._is_free(landmarks, track, WAKE_IOU):
                 track.observe(landmarks, score)
-            elif detection.score >= self._high_score:
+            elif track.adrift:
+                track.put(detection)
+            elif detection.score >= self._high_score or track.by_detector:
                 track.hold(detection)
 
-    def _begin(self, landmarks: NDArray[np.float32], score: float) -> None:
-        """A new track where there is none yet; it coasts where the mesh finds no face."""
+    def _place(
+        self, image: NDArray[np.uint8], now: NDArray[np.uint8], detection: FaceDetection
+    ) -> None:
+        """A face where no track is: one that was lost, one that is back, or a new one."""
+        landmarks, score = self._settle(image, roi_from_detection(detection))
+        adrift = [track for track in self._tracks if track.adrift]
+        if score >= self._mesh_score:
+            self._come_up(now, landmarks, score)
+        elif len(adrift) == 1:  # half hidden, but who else should it be
+            adrift[0].put(detection)
+        elif detection.score >= self._birth_score:
+            self._begin(at_detection(detection), score)
+
+    def _come_up(
+        self, now: NDArray[np.uint8], landmarks: NDArray[np.float32], score: float
+    ) -> None:
+        """The mesh found a face where no track is."""
+        visible = in_sight(landmarks, heads(self._tracks, None), now.shape)
+        if score >= WAKE_SCORE and self._is_free(landmarks, None, WAKE_IOU):
+            hidden = [t for t in self._tracks if t.state is TrackState.COASTING]
+            moved = [t for t in hidden if t.regains(landmarks, now, visible)]
+            track = most_alike(hidden, now, landmarks, visible) or (moved[0] if moved else None)
+            if track is not None:
+                track.jump(landmarks, score)
+                return
+        self._begin(landmarks, score, self._gallery.who(now, landmarks, visible))
+
+    def _search_for_lost(self, image: NDArray[np.uint8], now: NDArray[np.uint8]) -> None:
+        """After a cut look over the whole frame, for faces that a detector would leave out too."""
+        self._searching -= 1
+        lost = any(track.adrift or track.by_detector for track in self._tracks)
+        fresh = self._searching > SEARCH_FRAMES - SEARCH_AT_ONCE - 1
+        self._since_search += 1
+        if not (lost or fresh) or self._since_search < (1 if fresh else DETECT_EVERY_COASTING):
+            return
+        self._since_search = 0
+        for detection in self._search(image):
+            boxes = [track for track in self._tracks if not track.adrift]
+            pairs = _match(boxes, [detection], MATCH_IOU)
+            for k in pairs:
+                if boxes[k].by_detector:
+                    self._wake(image, now, boxes[k], detection)
+            if not pairs:
+                self._place(image, now, detection)
+
+    def _begin(
+        self, landmarks: NDArray[np.float32], score: float, known: Track | None = None
+    ) -> None:
+        """A track where there is none yet, of a face that is back or new; it coasts where the mesh
+        finds no face.
+        """
         if not self._is_free(landmarks, None, SAME_IOU):
             return
         if score < WAKE_SCORE and any(overlap(landmarks, t.landmarks) > 0.1 for t in self._tracks):
             return  # more likely the rest of a hidden face than a face before it
+        if known is not None:
+            self._gallery.release(known)
+            known.age = -1
+            known.jump(landmarks, score)
+            self._tracks = sorted([*self._tracks, known], key=lambda track: track.track_id)
+            return
         self._last_id += 1
         track = Track(self._last_id, landmarks, score, BoxKalman(box_around(landmarks)))
         if score >= self._mesh_score:
             track.observe(landmarks, score)
         else:
-            track.state = TrackState.COASTING
+            track.state, track.by_detector = TrackState.COASTING, True
         self._tracks.append(track)
 
     def _settle(self, image: NDArray[np.uint8], region: RegionOfInterest) -> Look:
-        """The mesh twice, the second time where the first found the face."""
-        landmarks, score = self._mesh(image, region)
-        if score < self._mesh_score:
-            return landmarks, score
-        return self._mesh(image, roi_from_landmarks(landmarks))
+        return self._lookup.settle(image, region)
 
     def _is_free(
         self, landmarks: NDArray[np.float32], track: Track | None, most_iou: float
@@ -276,6 +348,8 @@ class ByteTracker:
                 gone = visible_share(track.box_px, height, width) < 0.5
                 if not gone and track.coasted <= limit:
                     kept.append(track)
+                else:
+                    self._gallery.keep(track)
             elif all(
                 other.state is TrackState.COASTING
                 or overlap(track.landmarks, other.landmarks) <= SAME_IOU
