@@ -89,6 +89,8 @@ def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 def within(landmarks: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
     """(468,) bool, landmarks that lie in any of (N, 4) boxes."""
+    if not len(boxes):
+        return np.zeros(len(landmarks), bool)
     spots = landmarks[:, None, :2]
     held: NDArray[np.bool_] = ((spots > boxes[:, :2]) & (spots < boxes[:, 2:])).all(2).any(1)
     return held

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trackers.boxes import box_around, grow, iou, match, overlap, visible_share
+from trackers.boxes import box_around, grow, iou, match, overlap, visible_share, within
 from trackers.faces import FaceDetection, TrackedFace, TrackState, check_picture
 from trackers.flow import leapt, scene_cut
 from trackers.gallery import Gallery, most_alike
@@ -146,7 +146,7 @@ class ByteTracker:
         for track in self._tracks:
             track.remember(now)
         sort_by_depth(self._tracks)
-        faces = [track.face() for track in self._tracks if not track.adrift]
+        faces = [track.face() for track in self._tracks]
         for track in self._tracks:
             track.fade()
         return faces
@@ -186,7 +186,8 @@ class ByteTracker:
                 track.observe(landmarks, score)
                 continue
             track.coast(score)
-            lost = track.motion.support == 0 and not track.adrift
+            alone = not within(was[k], theirs[k]).any()  # else the other head is what changed
+            lost = alone and track.motion.support == 0 and not track.adrift
             if lost and leapt(before, now, was[k], track.motion) > LEAPT_SHARE:
                 self._lose(track)
 
@@ -344,7 +345,7 @@ class ByteTracker:
         kept: list[Track] = []
         for track in self._tracks:  # in order of birth
             if track.state is TrackState.COASTING:
-                limit = self._max_coast_frames if track.shape.looks else FLEDGLING_FRAMES
+                limit = FLEDGLING_FRAMES if track.by_detector else self._max_coast_frames
                 gone = visible_share(track.box_px, height, width) < 0.5
                 if not gone and track.coasted <= limit:
                     kept.append(track)

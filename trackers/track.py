@@ -49,7 +49,7 @@ class Track:
         cover_known: somebody reports covers for this track.
         told: somebody did for the frame before.
         changed: (468,) bool, landmarks that did not look like this face in the frame before.
-        adrift: the picture leapt and nobody knows yet where to; it is not shown.
+        adrift: the picture leapt and nobody knows yet where to the face went, if it is there at all.
         behind: ids of the tracks whose faces are in front of this one.
         picture: the portrait of the frame before, if the face was seen in it.
         coasted: frames coasted, those without support counted UNSUPPORTED_COST times.
