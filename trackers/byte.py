@@ -253,8 +253,12 @@ class ByteTracker:
         """Look for a coasting track's face where the detector saw one."""
         if track.state is TrackState.COASTING:
             landmarks, score = self._settle(image, roi_from_detection(detection))
-            sure = score >= WAKE_SCORE or (score >= self._mesh_score and track.agrees(landmarks))
-            if sure and self._is_free(landmarks, track, WAKE_IOU):
+            visible = in_sight(landmarks, heads(self._tracks, track), now.shape)
+            # Half hidden, a face is found smaller, in what is left of it: size and place must fit.
+            alike = most_alike([track], now, landmarks, visible) is not None
+            sure = track.agrees(landmarks) or (score >= WAKE_SCORE and alike)
+            sure = sure or track.by_detector and score >= WAKE_SCORE
+            if score >= self._mesh_score and sure and self._is_free(landmarks, track, WAKE_IOU):
                 track.observe(landmarks, score)
             elif track.adrift:
                 track.put(detection)

@@ -22,6 +22,10 @@ POINTS = 80
 MIN_POINTS = 8
 """Fewer points than this carry nothing."""
 
+CLEARANCE = 0.12
+"""Of the face's height, kept between a followed landmark and a hidden one; something that comes at
+two face widths a second moves half as far from frame to frame."""
+
 HEAD_SHARE, LEAPT_SSIM = 0.65, 0.4
 """Of the canvas, what a head fills; and the likeness below which a place of it is another one."""
 
@@ -67,6 +71,23 @@ def spread_points() -> NDArray[np.int64]:
         chosen.append(int(np.argmax(far)))
         far = np.minimum(far, ((spots - spots[chosen[-1]]) ** 2).sum(1))
     return inner[chosen]
+
+
+def clear_of(hidden: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(468,) bool, landmarks that keep their distance from hidden ones, (468,).
+
+    What hides them was there a frame ago and moves: it would take its neighbours along.
+    """
+    clear: NDArray[np.bool_] = ~(_neighbours() & hidden).any(1)
+    return clear
+
+
+@cache
+def _neighbours() -> NDArray[np.bool_]:
+    """(468, 468), which landmarks are within CLEARANCE of which; of themselves too."""
+    spots = mean_face().template[:, :2].astype(np.float64)
+    near: NDArray[np.bool_] = ((spots[:, None] - spots) ** 2).sum(2) <= CLEARANCE**2
+    return near
 
 
 def face_motion(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from trackers.align import fit_similarity
 from trackers.boxes import box_around, within
 from trackers.faces import FaceDetection, TrackedFace, TrackState
-from trackers.flow import Motion, face_motion, shift
+from trackers.flow import Motion, clear_of, face_motion, shift
 from trackers.kalman import BoxKalman
 from trackers.shape import RememberedShape, at_detection, size_px, steady
 from trackers.texture import Texture, portrait
