@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trackers.boxes import box_around, grow, iou, match, overlap, visible_share, within
 from trackers.faces import FaceDetection, TrackedFace, TrackState, check_picture
-from trackers.flow import leapt, scene_cut
+from trackers.flow import leapt, scene_cut, shift
 from trackers.gallery import Gallery, most_alike
 from trackers.kalman import BoxKalman
 from trackers.landmarks import RegionOfInterest, roi_from_detection, roi_from_landmarks
@@ -43,6 +43,9 @@ SAME_PLACE_SSIM = 0.5
 LEAPT_SHARE = 0.7
 """Of a head's picture, what must change at once for a cut.  Measured on the benchmark's scenes: 0.85
 across a cut, at most 0.5 of a head that goes behind another one, 0.3 behind the fastest hand."""
+
+NEW_SHARE = 0.5
+"""Of the picture of a half hidden face that is found after a cut, what was not there before it."""
 
 SEARCH_FRAMES, SEARCH_AT_ONCE = 45, 4
 """Frames in which faces are searched for after a cut, and of these the first in which always."""
@@ -93,6 +96,7 @@ class ByteTracker:
         """Forget every face and start counting ids at 1 again."""
         self._tracks: list[Track] = []
         self._before: NDArray[np.uint8] | None = None
+        self._leapt_from: NDArray[np.uint8] | None = None
         self._last_id = 0
         self._since_detection = self._since_search = 0
         self._searching = 0
@@ -189,7 +193,7 @@ class ByteTracker:
             alone = not within(was[k], theirs[k]).any()  # else the other head is what changed
             lost = alone and track.motion.support == 0 and not track.adrift
             if lost and leapt(before, now, was[k], track.motion) > LEAPT_SHARE:
-                self._lose(track)
+                self._lose(track, before)
 
     def _is_back(
         self, track: Track, landmarks: NDArray[np.float32], score: float, now: NDArray[np.uint8]
@@ -205,10 +209,9 @@ class ByteTracker:
             and track.resembles(landmarks, now, visible)
         )
 
-    def _lose(self, track: Track) -> None:
-        """The picture leapt and the face is not where it was: search, and end it if in vain."""
-        track.adrift, self._searching = True, SEARCH_FRAMES
-        track.coasted = max(track.coasted, self._max_coast_frames - 3 * SEARCH_FRAMES)
+    def _lose(self, track: Track, before: NDArray[np.uint8]) -> None:
+        """The picture leapt and the face is not where it was: search."""
+        track.adrift, self._searching, self._leapt_from = True, SEARCH_FRAMES, before
 
     def _cross_cut(
         self, image: NDArray[np.uint8], before: NDArray[np.uint8], now: NDArray[np.uint8]
@@ -274,9 +277,17 @@ class ByteTracker:
         if score >= self._mesh_score:
             self._come_up(now, landmarks, score)
         elif len(adrift) == 1:  # half hidden, but who else should it be
-            adrift[0].put(detection)
+            if self._is_new(now, detection):
+                adrift[0].put(detection)
         elif detection.score >= self._birth_score:
             self._begin(at_detection(detection), score)
+
+    def _is_new(self, now: NDArray[np.uint8], detection: FaceDetection) -> bool:
+        """Whether where a face may be is another picture than before the leap, and no wall."""
+        if self._leapt_from is None or self._leapt_from.shape != now.shape:
+            return True
+        change = leapt(self._leapt_from, now, at_detection(detection), shift(0, 0))
+        return change > NEW_SHARE
 
     def _come_up(
         self, now: NDArray[np.uint8], landmarks: NDArray[np.float32], score: float
@@ -320,6 +331,8 @@ class ByteTracker:
             return
         if score < WAKE_SCORE and any(overlap(landmarks, t.landmarks) > 0.1 for t in self._tracks):
             return  # more likely the rest of a hidden face than a face before it
+        if any(track.holds(landmarks) for track in self._tracks):
+            return
         if known is not None:
             self._gallery.release(known)
             known.age = -1

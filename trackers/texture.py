@@ -84,9 +84,7 @@ class Texture:
             looks.append(float(alike[counted].mean()) if counted.any() else 0.0)
         return max(looks)
 
-    def learn(
-        self, now: NDArray[np.float32], covered: NDArray[np.float32] | None = None
-    ) -> None:
+    def learn(self, now: NDArray[np.float32], covered: NDArray[np.float32] | None = None) -> None:
         """Take the portrait of a face that was seen.
 
         Args:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackers.align import fit_similarity
-from trackers.boxes import box_around, within
+from trackers.boxes import area, box_around, intersection, within
 from trackers.faces import FaceDetection, TrackedFace, TrackState
 from trackers.flow import Motion, clear_of, face_motion, shift
 from trackers.kalman import BoxKalman
@@ -30,6 +30,9 @@ HOLD_SHARE = 0.3
 REGAIN_REACH, REGAIN_SSIM = 0.8, 0.25
 """Distance in face sizes, and likeness, within which a hidden face is taken to have moved. The
 likeness only rules nonsense out: half covered, a face is as unlike itself as another one is."""
+
+WITHIN_SHARE, NOT_SMALLER = 0.6, 0.95
+"""A face that lies so far within a hidden one, and is smaller than so much of it, is a part of it."""
 
 LEAST_IN_SIGHT = 0.2
 """Of a face that is not behind another one, for it to be taken for one that was hidden."""
@@ -132,6 +135,17 @@ class Track:
         degrees = abs(np.degrees(np.arctan2(turn[1, 0], turn[0, 0])))
         slack = min(0.2 + 0.02 * self.coasted, 0.8)
         return bool(1 / 1.4 < scale < 1.4 and degrees < 30 and jump < slack)
+
+    def holds(self, landmarks: NDArray[np.float32]) -> bool:
+        """Whether a face is found in what is left of this hidden one: within it, and smaller.
+
+        A face that hides another one is nearer, and not smaller.
+        """
+        box, mine = box_around(landmarks)[None], self.box_px[None]
+        inside = float(intersection(box, mine)[0, 0]) / max(float(area(box)[0]), 1e-6)
+        smaller = size_px(landmarks) < NOT_SMALLER * size_px(self.landmarks)
+        known = self.state is TrackState.COASTING and not (self.adrift or self.by_detector)
+        return known and smaller and inside > WITHIN_SHARE
 
     def regains(
         self, landmarks: NDArray[np.float32], now: NDArray[np.uint8], visible: NDArray[np.bool_]
