@@ -88,7 +88,7 @@ def test_who_left_is_known_among_others(play):
     first, second = result[31:35], result[-4:]
     assert first[-1] == [1]
     assert second[-1] == [2]
-    assert len(tracker._gallery) <= 2
+    assert len(tracker._roster.gallery) <= 2
 
 
 @pytest.mark.parametrize("step", [0.7, 1.0, 1.3])
@@ -227,9 +227,9 @@ def test_the_gallery_is_bounded_and_forgets_the_oldest():
 def test_reset_forgets_who_left(play):
     tracker = ByteTracker(max_coast_frames=0)
     play([scene((160, 120, 90, False))] * 3 + [ground()] * 3, tracker)
-    assert len(tracker._gallery) == 1
+    assert len(tracker._roster.gallery) == 1
     tracker.reset()
-    assert len(tracker._gallery) == 0
+    assert len(tracker._roster.gallery) == 0
 
 
 def test_the_search_finds_faces_where_they_are_and_none_where_not():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from trackers.align import fit_similarity
 from trackers.boxes import area, box_around, intersection, within
 from trackers.faces import FaceDetection, TrackedFace, TrackState
-from trackers.flow import Motion, clear_of, face_motion, shift
+from trackers.flow import Motion, face_motion, shift
 from trackers.kalman import BoxKalman
 from trackers.shape import RememberedShape, at_detection, size_px, steady
 from trackers.texture import Texture, portrait
@@ -113,7 +113,7 @@ class Track:
         self.landmarks, self.motion = landmarks, shift(0, 0)
         self.kalman = BoxKalman(self.box_px)
         self.covered, self.changed = np.zeros(468, np.float32), np.zeros(468, bool)
-        self.state, self.age = TrackState.COASTING, self.age + 1  # it was not seen to come here
+        self.state = TrackState.COASTING  # it was not seen to come here
         self.observe(landmarks, score)
 
     def put(self, detection: FaceDetection) -> None:
