@@ -178,7 +178,7 @@ class ByteTracker:
             # A mesh that slipped onto the face in front: it fits that one's prediction better.
             stolen = nearest[k] != k and looks[nearest[k]][1] >= self._mesh_score
             if not stolen and self._is_back(track, landmarks, score, now):
-                track.observe(landmarks, score)
+                track.observe(landmarks, score, now)
                 continue
             track.coast(score)
             alone = not within(was[k], theirs[k]).any()  # else the other head is what changed

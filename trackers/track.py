@@ -10,13 +10,21 @@ from numpy.typing import NDArray
 from trackers.align import fit_similarity
 from trackers.boxes import area, box_around, intersection, within
 from trackers.faces import FaceDetection, TrackedFace, TrackState
-from trackers.flow import Motion, face_motion, shift
+from trackers.flow import Motion, clear_of, face_motion, shift
 from trackers.kalman import BoxKalman
 from trackers.shape import RememberedShape, at_detection, size_px, steady
 from trackers.texture import Texture, portrait
 
 DAMPING = 0.85
 """Of the velocity, per frame in which nothing of the face is seen to move."""
+
+ENOUGH_CLEAR = 0.3
+"""With more of the landmarks clear of what is hidden, flow follows only these; while coasting every
+landmark in sight is needed."""
+
+DOUBTED_FROM, DOUBTED_GAIN, FOLLOWED_WELL = 0.05, 0.05, 0.4
+"""Share of the face covered from which the mesh may be doubted, what of its step is taken then, and
+the support that flow must have."""
 
 BEHIND_SHARE = 0.3
 """A hidden face of which so much lies behind another face's head is passing behind it."""
@@ -97,7 +105,10 @@ class Track:
             heads: (N, 4) boxes of other faces that are seen; what lies in them is theirs while this
                 one coasts, and a face that goes behind another goes on as it went.
         """
-        usable, behind = (self.covered < 0.5) & ~self.changed, 0.0
+        hidden, behind = (self.covered > 0.5) | self.changed, 0.0
+        clear = clear_of(hidden)
+        spared = self.state is TrackState.SEEN and clear.mean() > ENOUGH_CLEAR
+        usable = clear if spared else ~hidden
         if self.state is TrackState.COASTING:
             theirs = within(self.landmarks, heads)
             usable, behind = usable & ~theirs, float(theirs.mean())
@@ -177,16 +188,45 @@ class Track:
             return False
         return self.texture.likeness(portrait(now, landmarks), visible) > REGAIN_SSIM
 
-    def observe(self, landmarks: NDArray[np.float32], score: float) -> None:
-        """The mesh found the face: (468, 3) float32 px."""
+    def observe(
+        self, landmarks: NDArray[np.float32], score: float, now: NDArray[np.uint8] | None = None
+    ) -> None:
+        """The mesh found the face.
+
+        Args:
+            landmarks: (468, 3) float32 px.
+            score: of the mesh.
+            now: (H, W) uint8 grey frame, to see whether the mesh or flow is right; None: the mesh.
+        """
         trust = 1 - self.covered
         self.shape.learn(landmarks, trust)
         placed = self.shape.complete(landmarks, trust)
         followed = self.state is TrackState.SEEN and self.motion.support > 0
-        self.landmarks = steady(self.landmarks, placed, trust) if followed else placed
+        if followed:
+            gain = self._gain(placed, now)
+            stepped = steady(self.landmarks, placed, trust)
+            placed = (self.landmarks + gain * (stepped - self.landmarks)).astype(np.float32)
+        self.landmarks = placed
         self.state, self.score, self.coasted = TrackState.SEEN, score, 0
         self.by_detector = self.adrift = False
         self.kalman.update(self.box_px)
+
+    def _gain(self, placed: NDArray[np.float32], now: NDArray[np.uint8] | None) -> float:
+        """0-1, how far the mesh is believed against flow, for a face of which a part is covered.
+
+        Under an occluder the mesh is drawn aside, what is in sight of the face with it.  Flow of what
+        is in sight is not, but drifts.  Who puts the remembered face better onto the picture?
+        """
+        clear = clear_of(self.covered > 0.5)
+        if now is None or self.motion.support < FOLLOWED_WELL or clear.mean() < LEAST_IN_SIGHT:
+            return 1.0
+        covered = float(self.covered.mean())
+        if covered < DOUBTED_FROM or not self.texture.known:
+            return 1.0
+        mesh, flow = (
+            self.texture.likeness(portrait(now, spots), clear) for spots in (placed, self.landmarks)
+        )
+        return 1.0 if mesh > flow else DOUBTED_GAIN
 
     def coast(self, score: float) -> None:
         """The mesh did not find it: the carried landmarks stand."""
