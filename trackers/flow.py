@@ -49,6 +49,12 @@ class Motion:
         moved[:, 2] *= np.hypot(self.matrix[0, 0], self.matrix[1, 0])
         return moved
 
+    def shift_of(self, spots: NDArray[np.float32]) -> Motion:
+        """The plain move nearest to it, for points round (N, 2 or 3) ``spots``."""
+        middle = spots[:, :2].mean(0).astype(np.float64)
+        step = self.matrix[:, :2] @ middle + self.matrix[:, 2] - middle
+        return Motion(shift(float(step[0]), float(step[1])).matrix, self.support)
+
 
 def shift(x: float, y: float) -> Motion:
     """A plain move by x, y px that no point supports."""

@@ -22,6 +22,10 @@ ENOUGH_CLEAR = 0.3
 """With more of the landmarks clear of what is hidden, flow follows only these; while coasting every
 landmark in sight is needed."""
 
+TURNS_FROM = 0.4
+"""Share of the landmarks that must be followed for a turn or a growth to be believed: from a corner
+of the face both are mostly noise, and add up."""
+
 DOUBTED_FROM, DOUBTED_GAIN, FOLLOWED_WELL = 0.05, 0.05, 0.4
 """Share of the face covered from which the mesh may be doubted, what of its step is taken then, and
 the support that flow must have."""
@@ -115,6 +119,8 @@ class Track:
         flow = face_motion(before, now, self.landmarks, usable)
         steady_going = self.state is TrackState.SEEN or behind > BEHIND_SHARE
         move = self.kalman.predict(1.0 if steady_going else DAMPING)
+        if flow is not None and usable.mean() < TURNS_FROM:
+            flow = flow.shift_of(self.landmarks[usable])
         self.motion = shift(*move) if flow is None else flow
         self.landmarks = self.motion.carry(self.landmarks)
         self.age += 1
