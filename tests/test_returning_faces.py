@@ -264,3 +264,31 @@ def test_followed_landmarks_keep_their_distance_from_hidden_ones():
     clear = clear_of(hidden)
     assert not clear[[1, 4]].any()
     assert clear[[10, 152, 33, 263]].all()
+
+
+def test_a_mesh_that_slipped_is_believed_less_than_flow_and_a_better_one_at_once():
+    picture = scene((160, 120, 90, False))
+    landmarks, now = play_one(picture), grey(picture)
+    hidden = (landmarks[:, 1] > landmarks[:, 1].mean()).astype(np.float32)
+
+    def observed(at, mesh):
+        track = Track(1, landmarks, 1.0, BoxKalman(np.array([110, 60, 210, 180], np.float32)))
+        track.observe(landmarks, 1.0)
+        track.texture.learn(portrait(now, landmarks), np.zeros(468, np.float32))
+        track.landmarks, track.covered = at, hidden
+        track.motion = shift(0, 0)
+        track.motion = type(track.motion)(track.motion.matrix, 0.9)
+        track.observe(mesh, 1.0, now)
+        return np.linalg.norm((track.landmarks - landmarks)[:, :2], axis=1).mean()
+
+    slipped = landmarks + np.float32([6, 0, 0])
+    assert observed(landmarks, slipped) < 1
+    assert observed(slipped, landmarks) < 4  # what is in sight goes back at once
+
+
+def test_a_plain_move_is_what_a_similarity_does_in_the_middle():
+    turn = np.array([[0.9, -0.1, 12], [0.1, 0.9, -3]])
+    motion = type(shift(0, 0))(turn, 0.5).shift_of(np.array([[10, 10], [30, 50]], np.float32))
+    assert motion.support == 0.5
+    moved = motion.carry(np.array([[20, 30, 2]], np.float32))
+    np.testing.assert_allclose(moved, [[20 * 0.9 - 3 + 12, 2 + 27 - 3, 2]], atol=1e-5)
