@@ -5,8 +5,9 @@ Around it, ``stream/run.py`` reads a source ahead of it and writes sinks behind 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -33,8 +34,11 @@ from trackers import (
     make_tracker,
 )
 from trackers.mesh import mean_face
+from trackers.overlaps import faces_before
 
 Field = NDArray[np.float32]
+
+NOWHERE: Mapping[int, NDArray[np.bool_]] = MappingProxyType({})
 
 LEAST_PX = 16
 """A frame narrower or lower than this holds no face that a detector could see."""
@@ -75,7 +79,8 @@ class Pipeline:
             detections = self.detector(frame.image) if wanted else None
             tracked = self._tracked = self.tracker.update(frame.image, detections)
             faces = [align(frame.image, face, self.size) for face in tracked]
-            masks = self.occlusions(faces, [face.age for face in tracked])
+            before = faces_before(tracked, faces)
+            masks = self.occlusions(faces, [face.age for face in tracked], before)
             for face, mask in zip(faces, masks, strict=True):
                 # For a landmark, to be cut off by the frame is as good as to be covered.
                 hidden = np.where(face.inside, mask.probability, 1).astype(np.float32)
@@ -85,11 +90,18 @@ class Pipeline:
         yield from self.ahead.flush()
 
     def occlusions(
-        self, faces: Sequence[AlignedFace], ages_frames: Sequence[int]
-    ) -> list[OcclusionMask]:
+        self, faces: Sequence[AlignedFace], ages_frames: Sequence[int],
+        before: Mapping[int, NDArray[np.bool_]] = NOWHERE,
+    ) -> list[OcclusionMask]:  # fmt: skip
         """RF, FE, PS, decode, smooth, and learn, for all faces of a frame that are due together.
 
         The mask of a face that is not due is its last one, carried along with the picture.
+
+        Args:
+            faces: aligned.
+            ages_frames: for how many frames each has been followed.
+            before: track_id -> (S, S) bool, where another face is in front of it.  No network is
+                asked whether that is an occluder, for what it sees there is a face.
         """
         pasts = [self.smoother.recall(face.track_id, face.image) for face in faces]
         due = [
@@ -100,10 +112,12 @@ class Pipeline:
         looks = self.look(due)
         masks = []
         for face, past, age in zip(faces, pasts, ages_frames, strict=True):
+            covered = before.get(face.track_id)
             if face.track_id in looks or past is None:
-                mask = self.infer(face, looks[face.track_id], past, age)
+                mask = self.infer(face, looks[face.track_id], past, age, covered)
             else:
-                mask = wrap(face, sigmoid(past.logits), self._references[face.track_id])
+                probability = with_covered(sigmoid(past.logits), covered)
+                mask = wrap(face, probability, self._references[face.track_id])
                 mask = replace(mask, carried_frames=self.router.carried_frames(face.track_id))
             masks.append(mask)
         return masks
@@ -120,11 +134,13 @@ class Pipeline:
         return dict(zip(ids, decoded, strict=True))
 
     def infer(
-        self, face: AlignedFace, logits: Field, past: Past | None, age_frames: int
-    ) -> OcclusionMask:
+        self, face: AlignedFace, logits: Field, past: Past | None, age_frames: int,
+        covered: NDArray[np.bool_] | None,
+    ) -> OcclusionMask:  # fmt: skip
         """Smooth what the network said of a face, and learn from it."""
         self.router.learn(face, past, logits)
-        probability = sigmoid(self.smoother.smooth(face.track_id, logits, face.image, past))
+        smooth = self.smoother.smooth(face.track_id, logits, face.image, past)
+        probability = with_covered(sigmoid(smooth), covered)
         mask = wrap(face, probability, self._references[face.track_id])
         if mask.coverage < LEARN_BELOW_COVERAGE:
             self.bank.observe(
@@ -219,6 +235,11 @@ def make_model(s: Settings) -> S3POT:
     prompts = PromptOptions(**s.prompts.model_dump(), treat=s.treat.model_dump())
     paper = s.paper.model_dump(exclude={"adapter"})
     return S3POT(options, prompts=prompts, paper=PaperOptions(**paper), adapter=s.paper.adapter)
+
+
+def with_covered(probability: Field, covered: NDArray[np.bool_] | None) -> Field:
+    """A probability, certain where something is known to be in front."""
+    return probability if covered is None else np.where(covered, np.float32(1), probability)
 
 
 def sigmoid(logits: Field) -> Field:

@@ -14,6 +14,9 @@ HEAD_CENTER = (225.0, 125.0)
 
 FACE_PX = 115.0
 
+STRANGERS = (46, 93, 98, 31)
+"""Faces of LFW that the detector finds with a score of 0.89 or more."""
+
 
 @cache
 def head(face_px: float, mirrored: bool = False) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -32,6 +35,19 @@ def head(face_px: float, mirrored: bool = False) -> tuple[NDArray[np.uint8], NDA
 
 
 @cache
+def stranger(
+    face_px: float, who: int = STRANGERS[0]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Another person, small and grey: as :func:`head`, from scikit-image's piece of LFW."""
+    side = round(1.3 * face_px)
+    small = np.round(data.lfw_subset()[who] * 255).astype(np.uint8)
+    photo = cv2.merge([cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)] * 3)
+    opacity = np.zeros((side, side), np.float32)
+    cv2.ellipse(opacity, (side // 2, side // 2), (side // 2 - 3,) * 2, 0, 0, 360, 1.0, -1)
+    return photo, cv2.GaussianBlur(opacity, (0, 0), 1.5)[..., None]
+
+
+@cache
 def ground(seed: int = 0, height: int = 240, width: int = 320) -> NDArray[np.uint8]:
     """(height, width, 3) soft coloured blobs; another seed is another scene."""
     size = (height // 16, width // 16, 3)
@@ -40,12 +56,18 @@ def ground(seed: int = 0, height: int = 240, width: int = 320) -> NDArray[np.uin
 
 
 def scene(
-    *heads: tuple[float, float, float, bool], seed: int = 0, height: int = 240, width: int = 320
+    *heads: tuple[float, float, float, bool | int],
+    seed: int = 0,
+    height: int = 240,
+    width: int = 320,
 ) -> NDArray[np.uint8]:
-    """A picture with heads (x, y, face_px, mirrored) on the ground, the later ones in front."""
+    """A picture with heads (x, y, face_px, mirrored) on the ground, the later ones in front.
+
+    A number of :data:`STRANGERS` in the place of ``mirrored`` is another person.
+    """
     picture = ground(seed, height, width).astype(np.float32)
-    for x, y, face_px, mirrored in heads:
-        photo, opacity = head(face_px, mirrored)
+    for x, y, face_px, who in heads:
+        photo, opacity = head(face_px, who) if isinstance(who, bool) else stranger(face_px, who)
         h, w = photo.shape[:2]
         move = np.array([[1, 0, x - w / 2], [0, 1, y - h / 2]], np.float64)
         layer, alpha = (cv2.warpAffine(p, move, (width, height)) for p in (photo, opacity))

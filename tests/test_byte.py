@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.pasted_faces import cover, ground, scene, under
+from tests.pasted_faces import STRANGERS, cover, ground, scene, under
 from trackers.boxes import box_around
 from trackers.byte import ByteTracker
 from trackers.detect import MediaPipeDetector
@@ -153,11 +153,11 @@ def test_two_faces_cross_and_keep_their_ids(play):
 def test_a_scene_cut_ends_the_track_and_the_new_face_is_new(play):
     """The new face may be found one frame late: the detector was not due on the cut."""
     before = walk(8, (90, 120), (1, 0))
-    result = ids(play(before + [scene((220, 110, 84, True), seed=5)] * 8))
+    result = ids(play(before + [scene((220, 110, 84, STRANGERS[0]), seed=5)] * 8))
     assert result[:8] == [[1]] * 8
     assert result[8] in ([], [2])
     assert result[9:] == [[2]] * 7
-    same_place = [scene((98, 121, 90, True), seed=5)] * 4
+    same_place = [scene((98, 121, 90, STRANGERS[0]), seed=5)] * 4
     assert ids(play(before + same_place)) == [[1]] * 8 + [[2]] * 4
 
 
@@ -191,7 +191,8 @@ def test_a_face_that_vanishes_is_given_up_after_the_limit(play):
 def test_ids_are_never_used_again_until_reset(play):
     tracker = ByteTracker(max_coast_frames=0)
     face, empty = walk(2, step=(0, 0)), [ground()] * 3
-    assert ids(play(face + empty + face, tracker))[-1] == [2]
+    stranger = [scene((100, 120, 90, STRANGERS[0]))] * 2
+    assert ids(play(face + empty + stranger, tracker))[-1] == [2]
     tracker.reset()
     assert ids(play(face, tracker)) == [[1], [1]]
     assert ids(play(face)) == [[1], [1]]
@@ -246,14 +247,16 @@ def test_a_hidden_face_is_regained_where_it_comes_up_beside(detector, play):
     track = tracker._tracks[0]
     face = track.landmarks.copy()
     there = np.asarray(cv2.cvtColor(scene((150, 120, 90, False)), cv2.COLOR_RGB2GRAY), np.uint8)
-    beside = face + np.float32([40, 0, 0])
-    assert not track.regains(beside, there)  # it is seen: what comes up beside is another
+    beside, all_of_it = face + np.float32([40, 0, 0]), np.ones(468, bool)
+    assert not track.regains(
+        beside, there, all_of_it
+    )  # it is seen: what comes up beside is another
     track.state = COASTING
-    assert track.regains(beside, there)
-    assert not track.regains(face + np.float32([90, 0, 0]), there)  # too far off
-    assert not track.regains(beside * np.float32(2), there)  # too large
+    assert track.regains(beside, there, all_of_it)
+    assert not track.regains(face + np.float32([90, 0, 0]), there, all_of_it)  # too far off
+    assert not track.regains(beside * np.float32(2), there, all_of_it)  # too large
     empty = np.asarray(cv2.cvtColor(ground(), cv2.COLOR_RGB2GRAY), np.uint8)
-    assert not track.regains(beside, empty)  # nothing like this face
+    assert not track.regains(beside, empty, all_of_it)  # nothing like this face
 
 
 def test_a_face_that_comes_up_beside_a_hidden_one_begins_no_second_track(detector):

@@ -85,3 +85,12 @@ def visible_share(box: NDArray[np.float32], height: int, width: int) -> float:
 def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     """IoU of the boxes around two sets of (N, 2 or 3) landmarks."""
     return float(iou(box_around(a)[None], box_around(b)[None])[0, 0])
+
+
+def within(landmarks: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(468,) bool, landmarks that lie in any of (N, 4) boxes."""
+    if not len(boxes):
+        return np.zeros(len(landmarks), bool)
+    spots = landmarks[:, None, :2]
+    held: NDArray[np.bool_] = ((spots > boxes[:, :2]) & (spots < boxes[:, 2:])).all(2).any(1)
+    return held

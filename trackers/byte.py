@@ -12,16 +12,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trackers.boxes import box_around, grow, iou, match, overlap, visible_share
+from trackers.aftermath import Aftermath
+from trackers.boxes import box_around, iou, within
 from trackers.faces import FaceDetection, TrackedFace, TrackState, check_picture
-from trackers.flow import scene_cut
-from trackers.kalman import BoxKalman
-from trackers.landmarks import (
-    FaceMesh,
-    RegionOfInterest,
-    roi_from_detection,
-    roi_from_landmarks,
-)
+from trackers.flow import leapt, scene_cut
+from trackers.gallery import most_alike
+from trackers.landmarks import RegionOfInterest, roi_from_detection, roi_from_landmarks
+from trackers.lookup import WAKE_SCORE, Look, Lookup
+from trackers.overlaps import heads, sort_by_depth
+from trackers.roster import WAKE_IOU, Roster, pair
+from trackers.search import FaceSearch
 from trackers.shape import at_detection
 from trackers.texture import portrait, similarity
 from trackers.track import Track
@@ -29,26 +29,15 @@ from trackers.track import Track
 MATCH_IOU, LOW_MATCH_IOU = 0.3, 0.5
 """Least overlap of a detection, of high or of low score, with the track it belongs to."""
 
-SAME_IOU = 0.6
-"""Two meshes that overlap so much are of one face."""
-
 DETECT_EVERY_COASTING = 2
 """Frames between detections while a face is hidden: it may come back elsewhere."""
 
-WAKE_IOU = 0.35
-"""A hidden face is not back while the mesh puts it so far into a seen one: that one hides it."""
+SAME_PLACE_SSIM = 0.5
+"""Mean likeness of two portraits of one place, across a cut, from which they are of one face."""
 
-WAKE_SCORE = 0.9
-"""Least belief of the mesh that a hidden face is back: on hands and cups it may say 0.8."""
-
-FLEDGLING_FRAMES = 12
-"""A track whose face the mesh never found lives so long without the detector."""
-
-SAME_FACE_SSIM = 0.5
-"""Mean likeness of two portraits across a cut from which they are of one face."""
-
-Look = tuple[NDArray[np.float32], float]
-"""(468, 3) landmarks in px of the frame, and the mesh's score."""
+LEAPT_SHARE = 0.7
+"""Of a head's picture, what must change at once for a cut.  Measured on the benchmark's scenes: 0.85
+across a cut, at most 0.5 of a head that goes behind another one, 0.3 behind the fastest hand."""
 
 
 class ByteTracker:
@@ -86,18 +75,23 @@ class ByteTracker:
                 "scores must be from 0 to 1 and low_score at most high_score, got "
                 f"low {low_score}, high {high_score}, birth {birth_score}, mesh {mesh_score}"
             )
-        self._detect_every, self._max_coast_frames = detect_every, max_coast_frames
+        self._detect_every = detect_every
         self._high_score, self._low_score = high_score, low_score
         self._birth_score, self._mesh_score = birth_score, mesh_score
-        self._mesh = FaceMesh()
+        self._lookup, self._search = Lookup(mesh_score), FaceSearch()
+        self._roster = Roster(mesh_score, max_coast_frames)
         self.reset()
 
     def reset(self) -> None:
         """Forget every face and start counting ids at 1 again."""
-        self._tracks: list[Track] = []
+        self._roster.reset()
+        self._aftermath = Aftermath()
         self._before: NDArray[np.uint8] | None = None
-        self._last_id = 0
         self._since_detection = 0
+
+    @property
+    def _tracks(self) -> list[Track]:
+        return self._roster.tracks
 
     @property
     def wants_detections(self) -> bool:
@@ -125,6 +119,8 @@ class ByteTracker:
         """
         check_picture(image)
         now = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+        for track in self._tracks:
+            track.learn()
         if self._tracks and self._before is not None:
             boxes = np.stack([track.box_px for track in self._tracks])
             if scene_cut(self._before, now, boxes):
@@ -135,12 +131,19 @@ class ByteTracker:
         if detections is not None:
             self._since_detection = 0
             self._associate(image, now, detections)
-        self._end(*now.shape)
+        self._search_for_lost(image, now)
+        self._roster.end(*now.shape)
         self._before = now
-        faces = [track.face() for track in self._tracks]
+        return self._shown(now)
+
+    def _shown(self, now: NDArray[np.uint8]) -> list[TrackedFace]:
+        """The faces of this frame, and what is remembered of them for the next one."""
         for track in self._tracks:
             track.remember(now)
-            track.covered = track.covered * np.float32(0.7)  # it fades unless cover() renews it
+        sort_by_depth(self._tracks)
+        faces = [track.face() for track in self._tracks]
+        for track in self._tracks:
+            track.fade()
         return faces
 
     def cover(self, track_id: int, covered: NDArray[np.float32]) -> None:
@@ -157,55 +160,69 @@ class ByteTracker:
             raise ValueError(f"covered must be (468,), got {covered.shape}")
         for track in self._tracks:
             if track.track_id == track_id:
-                track.covered = np.clip(covered, 0, 1).astype(np.float32)
-                track.cover_known = True
+                track.cover(covered)
 
     def _follow(
         self, image: NDArray[np.uint8], before: NDArray[np.uint8], now: NDArray[np.uint8]
     ) -> None:
         """Predict every track, then look for its face where it should be."""
-        seen = {t.track_id: t.box_px for t in self._tracks if t.state is TrackState.SEEN}
-        for track in self._tracks:
-            others = [box for track_id, box in seen.items() if track_id != track.track_id]
-            track.predict(before, now, others)
-        looks = [self._look(image, track) for track in self._tracks]
+        was = [track.landmarks for track in self._tracks]
+        theirs = [heads(self._tracks, track) for track in self._tracks]
+        for track, boxes in zip(self._tracks, theirs, strict=True):
+            track.predict(before, now, boxes)
+        looks = [self._lookup.follow(image, track) for track in self._tracks]
         predicted = np.stack([track.box_px for track in self._tracks])
         found = np.stack([box_around(landmarks) for landmarks, _ in looks])
         nearest = iou(found, predicted).argmax(1)
         for k, (track, (landmarks, score)) in enumerate(zip(self._tracks, looks, strict=True)):
             # A mesh that slipped onto the face in front: it fits that one's prediction better.
             stolen = nearest[k] != k and looks[nearest[k]][1] >= self._mesh_score
-            least = self._mesh_score if track.state is TrackState.SEEN else WAKE_SCORE
-            free = track.state is TrackState.SEEN or self._is_free(landmarks, track, WAKE_IOU)
-            if score >= least and free and not stolen and track.agrees(landmarks):
-                track.observe(landmarks, score)
-            else:
-                track.coast(score)
+            if not stolen and self._is_back(track, landmarks, score, now):
+                track.observe(landmarks, score, now)
+                continue
+            track.coast(score)
+            alone = not within(was[k], theirs[k]).any()  # else the other head is what changed
+            lost = alone and track.motion.support == 0 and not track.adrift
+            if lost and leapt(before, now, was[k], track.motion) > LEAPT_SHARE:
+                track.adrift = True
+                self._aftermath.begin(before)
 
-    def _look(self, image: NDArray[np.uint8], track: Track) -> Look:
-        """The mesh where a track is predicted; a hidden face must be found twice."""
-        landmarks, score = self._mesh(image, roi_from_landmarks(track.landmarks))
-        if track.state is TrackState.SEEN or score < WAKE_SCORE:
-            return landmarks, score
-        again, score_again = self._mesh(image, roi_from_landmarks(landmarks))
-        return again, score_again if overlap(landmarks, again) > SAME_IOU else 0.0
+    def _is_back(
+        self, track: Track, landmarks: NDArray[np.float32], score: float, now: NDArray[np.uint8]
+    ) -> bool:
+        """Whether what the mesh found is the track's face; of a hidden one more is asked."""
+        if track.state is TrackState.SEEN:
+            return score >= self._mesh_score and track.agrees(landmarks)
+        visible = self._roster.visible(now, landmarks, track)
+        return (
+            score >= WAKE_SCORE
+            and self._roster.is_free(landmarks, track, WAKE_IOU)
+            and track.agrees(landmarks)
+            and track.resembles(landmarks, now, visible)
+        )
 
     def _cross_cut(
         self, image: NDArray[np.uint8], before: NDArray[np.uint8], now: NDArray[np.uint8]
     ) -> None:
         """After a cut a track lives on only where the same face is still in the same place."""
-        tracks, self._tracks = self._tracks, []
+        self._aftermath.begin(None)
+        tracks, self._roster.tracks = self._tracks, []
+        found: list[Look] = []
         for track in tracks:
-            landmarks, score = self._mesh(image, roi_from_landmarks(track.landmarks))
-            if score < self._mesh_score:
-                continue
+            landmarks, score = self._lookup.once(image, track.landmarks)
             was, there = portrait(before, track.landmarks), portrait(now, landmarks)
-            if track.state is TrackState.SEEN and similarity(was, there).mean() > SAME_FACE_SSIM:
-                track.jump()
-                track.observe(landmarks, score)
+            known = track.state is TrackState.SEEN and score >= self._mesh_score
+            if known and similarity(was, there).mean() > SAME_PLACE_SSIM:
+                track.jump(landmarks, score)
+                track.age += 1
                 self._tracks.append(track)
-            else:
-                self._begin(*self._settle(image, roi_from_landmarks(landmarks)))
+                continue
+            self._roster.gallery.keep(track)
+            if score >= self._mesh_score:
+                found.append(self._settle(image, roi_from_landmarks(landmarks)))
+        for landmarks, score in found:
+            if score >= self._mesh_score:
+                self._roster.come_up(now, landmarks, score)
 
     def _associate(
         self, image: NDArray[np.uint8], now: NDArray[np.uint8], detections: Sequence[FaceDetection]
@@ -213,86 +230,62 @@ class ByteTracker:
         """Detections wake coasting tracks; those that belong to none begin new ones."""
         high = [d for d in detections if d.score >= self._high_score]
         low = [d for d in detections if self._low_score <= d.score < self._high_score]
-        pairs = _match(self._tracks, high, MATCH_IOU)
+        pairs = pair(self._tracks, high, MATCH_IOU)
         rest = [track for k, track in enumerate(self._tracks) if k not in pairs]
         for k, d in pairs.items():
-            self._wake(image, self._tracks[k], high[d])
-        for k, d in _match(rest, low, LOW_MATCH_IOU).items():
-            self._wake(image, rest[k], low[d])
+            self._wake(image, now, self._tracks[k], high[d])
+        for k, d in pair(rest, low, LOW_MATCH_IOU).items():
+            self._wake(image, now, rest[k], low[d])
         for d in sorted(set(range(len(high))) - set(pairs.values())):
-            landmarks, score = self._settle(image, roi_from_detection(high[d]))
-            moved = [t for t in self._tracks if t.regains(landmarks, now)]
-            if score >= WAKE_SCORE and moved and self._is_free(landmarks, None, WAKE_IOU):
-                moved[0].observe(landmarks, score)
-            elif score >= self._mesh_score:
-                self._begin(landmarks, score)
-            elif high[d].score >= self._birth_score:
-                self._begin(at_detection(high[d]), score)
+            self._place(image, now, high[d])
 
-    def _wake(self, image: NDArray[np.uint8], track: Track, detection: FaceDetection) -> None:
+    def _wake(
+        self, image: NDArray[np.uint8], now: NDArray[np.uint8], track: Track,
+        detection: FaceDetection,
+    ) -> None:  # fmt: skip
         """Look for a coasting track's face where the detector saw one."""
         if track.state is TrackState.COASTING:
             landmarks, score = self._settle(image, roi_from_detection(detection))
-            sure = score >= WAKE_SCORE or (score >= self._mesh_score and track.agrees(landmarks))
-            if sure and self._is_free(landmarks, track, WAKE_IOU):
+            visible = self._roster.visible(now, landmarks, track)
+            # Half hidden, a face is found smaller, in what is left of it: size and place must fit.
+            alike = most_alike([track], now, landmarks, visible) is not None
+            sure = track.agrees(landmarks) or (score >= WAKE_SCORE and alike)
+            sure = sure or (track.by_detector and score >= WAKE_SCORE)
+            if (
+                score >= self._mesh_score
+                and sure
+                and self._roster.is_free(landmarks, track, WAKE_IOU)
+            ):
                 track.observe(landmarks, score)
-            elif detection.score >= self._high_score:
+            elif detection.score >= self._high_score or track.by_detector:
                 track.hold(detection)
 
-    def _begin(self, landmarks: NDArray[np.float32], score: float) -> None:
-        """A new track where there is none yet; it coasts where the mesh finds no face."""
-        if not self._is_free(landmarks, None, SAME_IOU):
-            return
-        if score < WAKE_SCORE and any(overlap(landmarks, t.landmarks) > 0.1 for t in self._tracks):
-            return  # more likely the rest of a hidden face than a face before it
-        self._last_id += 1
-        track = Track(self._last_id, landmarks, score, BoxKalman(box_around(landmarks)))
+    def _place(
+        self, image: NDArray[np.uint8], now: NDArray[np.uint8], detection: FaceDetection
+    ) -> None:
+        """A face where no track is: one that was lost, one that is back, or a new one."""
+        landmarks, score = self._settle(image, roi_from_detection(detection))
+        adrift = [track for track in self._tracks if track.adrift]
         if score >= self._mesh_score:
-            track.observe(landmarks, score)
-        else:
-            track.state = TrackState.COASTING
-        self._tracks.append(track)
+            self._roster.come_up(now, landmarks, score)
+        elif len(adrift) == 1:  # half hidden, but who else should it be
+            if self._aftermath.is_new(now, detection) and not pair(adrift, [detection], MATCH_IOU):
+                adrift[0].put(detection)
+        elif detection.score >= self._birth_score:
+            self._roster.begin(at_detection(detection), score)
+
+    def _search_for_lost(self, image: NDArray[np.uint8], now: NDArray[np.uint8]) -> None:
+        """After a cut look over the whole frame, for faces that a detector would leave out too."""
+        if not self._aftermath.due(missing=any(t.adrift or t.by_detector for t in self._tracks)):
+            return
+        for detection in self._search(image):
+            here = [track for track in self._tracks if not track.adrift]
+            pairs = pair(here, [detection], MATCH_IOU)
+            for k in pairs:
+                if here[k].by_detector:
+                    self._wake(image, now, here[k], detection)
+            if not pairs:
+                self._place(image, now, detection)
 
     def _settle(self, image: NDArray[np.uint8], region: RegionOfInterest) -> Look:
-        """The mesh twice, the second time where the first found the face."""
-        landmarks, score = self._mesh(image, region)
-        if score < self._mesh_score:
-            return landmarks, score
-        return self._mesh(image, roi_from_landmarks(landmarks))
-
-    def _is_free(
-        self, landmarks: NDArray[np.float32], track: Track | None, most_iou: float
-    ) -> bool:
-        """Whether no track but ``track`` sees its face there."""
-        others = (t for t in self._tracks if t is not track and t.state is TrackState.SEEN)
-        return all(overlap(landmarks, other.landmarks) <= most_iou for other in others)
-
-    def _end(self, height: int, width: int) -> None:
-        """Drop tracks hidden too long, gone from the picture, or doubled (the younger goes)."""
-        kept: list[Track] = []
-        for track in self._tracks:  # in order of birth
-            if track.state is TrackState.COASTING:
-                limit = self._max_coast_frames if track.shape.looks else FLEDGLING_FRAMES
-                gone = visible_share(track.box_px, height, width) < 0.5
-                if not gone and track.coasted <= limit:
-                    kept.append(track)
-            elif all(
-                other.state is TrackState.COASTING
-                or overlap(track.landmarks, other.landmarks) <= SAME_IOU
-                for other in kept
-            ):
-                kept.append(track)
-        self._tracks = kept
-
-
-def _match(
-    tracks: Sequence[Track], detections: Sequence[FaceDetection], least: float
-) -> dict[int, int]:
-    """Index of a track -> index of its detection.
-
-    Boxes of a coasting track are grown, the longer the more (buffered IoU, Yang et al. 2023).
-    """
-    if not tracks or not detections:
-        return {}
-    boxes = np.stack([grow(t.box_px, min(0.02 * t.coasted, 0.4)) for t in tracks])
-    return match(boxes, np.stack([d.box_px for d in detections]), least)
+        return self._lookup.settle(image, region)

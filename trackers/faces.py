@@ -48,15 +48,17 @@ class TrackedFace:
     """One face of one frame, with a memory.
 
     Attributes:
-        track_id: from 1 upward, never used twice by one tracker.
+        track_id: from 1 upward, never given to two faces by one tracker; a face that comes back and
+            is known again has the one it had.
         identity: whose face; equal for tracks of one person once re-identified.
         landmarks: (468, 3) float32, x y in px of the frame, z in the same unit (smaller is nearer);
             where ``trust`` is low they come from the face's own remembered shape, not from the mesh.
         trust: (468,) float32, 0 (covered, guessed) to 1 (seen).
         box_px: (4,) float32, x0 y0 x1 y1 around the landmarks.
         score: 0-1, the mesh's belief that a face is there.
-        age: frames since the track began, 0 in its first frame.
+        age: frames since the track began or the face came back, 0 in its first frame.
         state: see :class:`TrackState`.
+        behind: track_ids of the faces that are in front of this one.
     """
 
     track_id: int
@@ -67,6 +69,7 @@ class TrackedFace:
     score: float
     age: int
     state: TrackState
+    behind: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from trackers.align import cut
 from trackers.boxes import box_around
 from trackers.mesh import mean_face
+from trackers.texture import SIDE_PX, similarity
 
 CANVAS_PX = 192
 """Side of the square on which flow runs; the face is about half of it, whatever the frame's size."""
@@ -20,6 +21,13 @@ CANVAS_PX = 192
 POINTS = 80
 MIN_POINTS = 8
 """Fewer points than this carry nothing."""
+
+CLEARANCE = 0.12
+"""Of the face's height, kept between a followed landmark and a hidden one; something that comes at
+two face widths a second moves half as far from frame to frame."""
+
+HEAD_SHARE, LEAPT_SSIM = 0.65, 0.4
+"""Of the canvas, what a head fills; and the likeness below which a place of it is another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,12 @@ class Motion:
         moved[:, :2] = landmarks[:, :2] @ self.matrix[:, :2].T + self.matrix[:, 2]
         moved[:, 2] *= np.hypot(self.matrix[0, 0], self.matrix[1, 0])
         return moved
+
+    def shift_of(self, spots: NDArray[np.float32]) -> Motion:
+        """The plain move nearest to it, for points round (N, 2 or 3) ``spots``."""
+        middle = spots[:, :2].mean(0).astype(np.float64)
+        step = self.matrix[:, :2] @ middle + self.matrix[:, 2] - middle
+        return Motion(shift(float(step[0]), float(step[1])).matrix, self.support)
 
 
 def shift(x: float, y: float) -> Motion:
@@ -63,6 +77,23 @@ def spread_points() -> NDArray[np.int64]:
         chosen.append(int(np.argmax(far)))
         far = np.minimum(far, ((spots - spots[chosen[-1]]) ** 2).sum(1))
     return inner[chosen]
+
+
+def clear_of(hidden: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(468,) bool, landmarks that keep their distance from hidden ones, (468,).
+
+    What hides them was there a frame ago and moves: it would take its neighbours along.
+    """
+    clear: NDArray[np.bool_] = ~(_neighbours() & hidden).any(1)
+    return clear
+
+
+@cache
+def _neighbours() -> NDArray[np.bool_]:
+    """(468, 468), which landmarks are within CLEARANCE of which; of themselves too."""
+    spots = mean_face().template[:, :2].astype(np.float64)
+    near: NDArray[np.bool_] = ((spots[:, None] - spots) ** 2).sum(2) <= CLEARANCE**2
+    return near
 
 
 def face_motion(
@@ -139,6 +170,36 @@ def scene_cut(
     )
     a, b = a.astype(np.float32), b.astype(np.float32)
     return bool(np.abs(a - b).mean() > 20 and _correlation(a, b) < 0.5)
+
+
+def leapt(
+    before: NDArray[np.uint8],
+    now: NDArray[np.uint8],
+    landmarks: NDArray[np.float32],
+    motion: Motion,
+) -> float:
+    """0-1, the share of a head's picture that from one frame to the next became another one.
+
+    Where it is nearly all of it the picture was cut, even if the room around stayed as it was: a
+    hand that comes, however fast, changes only what it newly reaches.
+
+    Args:
+        before: (H, W) uint8 grey frame.
+        now: (H, W) uint8 grey, the next frame.
+        landmarks: (468, 2 or 3) float32 px in ``before``.
+        motion: of the face, as far as it is known.
+    """
+    to_canvas = _canvas(landmarks)
+    back = cv2.invertAffineTransform(motion.matrix)
+    moved = to_canvas[:, :2] @ back
+    moved[:, 2] += to_canvas[:, 2]
+    rim = round(CANVAS_PX * (1 - HEAD_SHARE) / 2)
+    a, b = (
+        cv2.resize(cut(grey, matrix, CANVAS_PX)[rim:-rim, rim:-rim], (SIDE_PX, SIDE_PX),
+                   interpolation=cv2.INTER_AREA).astype(np.float32)
+        for grey, matrix in ((before, to_canvas), (now, moved))
+    )  # fmt: skip
+    return float((similarity(a, b) < LEAPT_SSIM).mean())
 
 
 def _canvas(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -35,11 +35,35 @@ DETECTED = ((33, 133), (263, 362), (1,), (13, 14), (234,), (454,))
 """Landmarks whose mean is each of the six points of a :class:`FaceDetection`."""
 
 
-def at_detection(detection: FaceDetection) -> NDArray[np.float32]:
-    """(468, 3) float32 px: the mean face as the detector's six points say it stands.
+SURE_SCORE, LEAST_EYES = 0.75, 0.37
+"""Of a box's width, the distance of the eyes below which an unsure detection's points are wrong."""
 
-    A scaled orthographic pose from points (POS, DeMenthon and Davis 1995, section 3).
+BOX_SCALE, BOX_LOWER = 1.1, -0.02
+"""Height of the face over the side of a detector's box, and how far below its middle it is."""
+
+
+def at_detection(detection: FaceDetection) -> NDArray[np.float32]:
+    """(468, 3) float32 px: the mean face as the detector says it stands, by its points or its box.
+
+    The points of a face that is half hidden are drawn together; the box stays where the face is.
     """
+    width = float(detection.box_px[2] - detection.box_px[0])
+    eyes = float(np.linalg.norm(detection.landmarks[1] - detection.landmarks[0]))
+    if detection.score < SURE_SCORE and eyes < LEAST_EYES * width:
+        return _by_box(detection.box_px)
+    return _by_points(detection)
+
+
+def _by_box(box_px: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean face, upright, in a detector's box."""
+    side = float((box_px[2:] - box_px[:2]).mean())
+    placed = mean_face().template.astype(np.float64) * BOX_SCALE * side
+    placed[:, :2] += (box_px[:2] + box_px[2:]) / 2 + [0, BOX_LOWER * side]
+    return np.asarray(placed, np.float32)
+
+
+def _by_points(detection: FaceDetection) -> NDArray[np.float32]:
+    """A scaled orthographic pose from points (POS, DeMenthon and Davis 1995, section 3)."""
     template = mean_face().template.astype(np.float64)
     model = np.stack([template[list(group)].mean(0) for group in DETECTED])
     seen = detection.landmarks[: len(DETECTED)].astype(np.float64)
