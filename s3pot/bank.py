@@ -7,7 +7,7 @@ atlas is carried out to the current pose.  Both ways are piecewise-affine mesh w
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -29,6 +29,20 @@ SAME_PLACE_PX = 4.0
 """A way to the crop and back that ends within this is one and the same place of the skin."""
 
 
+SPACING_FRAMES = 60
+"""No identity is painted anew more often."""
+
+MOST_UNKNOWN = 0.3
+"""0-1 of the face in this pose: beyond it what was painted is of another pose."""
+
+MOST_DRIFT_LEVELS = 20.0
+"""Grey levels, 0-255, by which nine tenths of a face are brighter, or darker, than the remembered
+one: an occluder changes a part of it, light changes all."""
+
+FADE_FRAMES = 4
+"""What is painted anew takes over within so many frames."""
+
+
 @dataclass(slots=True)
 class Atlas:
     """What is remembered of one face, on the mean mesh.
@@ -40,6 +54,7 @@ class Atlas:
         invented: (S, S) bool, filled by the generator and not yet seen.
         frames: how many frames the identity has been asked about.
         asked: the frame in which a generator was asked to fill in; None not yet.
+        replaced: (S, S, 3) float32, what was shown before it was asked again; None at first.
     """
 
     image: Field
@@ -48,6 +63,7 @@ class Atlas:
     invented: NDArray[np.bool_] = field(repr=False)
     frames: int = 0
     asked: int | None = None
+    replaced: Field | None = field(default=None, repr=False)
 
 
 class ReferenceBank:
@@ -69,6 +85,10 @@ class ReferenceBank:
             confirm the alarm for ever: seen on real clips.
         parts: class name -> rings of points, for the structure map.
         max_identities: the least recently seen face beyond this is forgotten.
+
+    Attributes:
+        inventions: how often a generator was asked, by cause; see :meth:`wants_invention`.
+        served: how many references were shown.
     """
 
     def __init__(
@@ -84,6 +104,8 @@ class ReferenceBank:
         self._parts = parts or {}
         self._kernel = np.ones((2 * margin_px + 1,) * 2, np.uint8)
         self._atlases: OrderedDict[int, Atlas] = OrderedDict()
+        self.inventions: Counter[str] = Counter()
+        self.served = 0
         _, self._area = mesh_map(template, template, triangles, size)
 
     def reset(self) -> None:
@@ -94,10 +116,29 @@ class ReferenceBank:
         """What guides a generator on a crop with these landmarks (N, 3), px of the crop."""
         return mesh_structure(landmarks, self._template, self._triangles, self._parts, self._size)
 
-    def wants_invention(self, identity: int) -> bool:
-        """Whether a generator should fill in: once, for a face that nothing is known of yet."""
+    def wants_invention(self, identity: int, image: Image, landmarks: Field) -> str:
+        """Why a generator should paint a face: "new face", "pose", "light"; empty if it should not.
+
+        With a history, clean pixels follow pose and light as they come, and it is asked but once.
+        What changes a part of a face is an occluder: no reason to paint its reference anew.
+
+        Args:
+            identity: whose face.
+            image: (S, S, 3) uint8 RGB crop.
+            landmarks: (N, 3) px of the crop.
+        """
         atlas = self._atlases.get(identity)
-        return atlas is None or atlas.asked is None
+        if atlas is None or atlas.asked is None:
+            return "new face"
+        if self._history or atlas.frames - atlas.asked < SPACING_FRAMES:
+            return ""
+        posed, area = self._posed(atlas, landmarks)
+        known = (posed.known > 0) & area
+        if known.sum() < (1 - MOST_UNKNOWN) * area.sum():
+            return "pose"
+        drift = image[known].astype(np.float32).mean(-1) - posed.image[known].mean(-1)
+        low, high = np.quantile(drift, [0.1, 0.9]) if drift.size else (0.0, 0.0)
+        return "light" if low > MOST_DRIFT_LEVELS or high < -MOST_DRIFT_LEVELS else ""
 
     def reference(self, identity: int, landmarks: Field) -> Reference:
         """RF: the face without the occluder, posed as ``landmarks`` (N, 3), px of the crop."""
@@ -105,20 +146,34 @@ class ReferenceBank:
         if atlas is None:
             shape = (self._size, self._size)
             return Reference(np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.float32))
-        maps, facing = mesh_map(landmarks, self._template, self._triangles, self._size)
         atlas.frames += 1
+        self.served += 1
+        return self._posed(atlas, landmarks)[0]
+
+    def _posed(self, atlas: Atlas, landmarks: Field) -> tuple[Reference, NDArray[np.bool_]]:
+        """What is remembered, in a pose, and (S, S) bool where the face lies in it."""
+        maps, facing = mesh_map(landmarks, self._template, self._triangles, self._size)
+        known = sample(self._trust(atlas), maps)
+        # Between known and unknown the remap mixes a colour with nothing: leave that seam out.
+        solid = sample((self._trust(atlas) > 0).astype(np.float32), maps) > 0.99
+        known = np.where(solid, known * np.clip((facing - 0.1) / 0.25, 0, 1), 0)
+        shown = atlas.image
+        if atlas.replaced is not None:
+            done = min((atlas.frames - (atlas.asked or 0)) / FADE_FRAMES, 1)
+            shown = atlas.replaced + np.float32(done) * (atlas.image - atlas.replaced)
+        image = sample(np.clip(shown, 0, 255).astype(np.uint8), maps)
+        image = image * (known > 0)[..., None]
+        return Reference(image, known.astype(np.float32)), facing > 0
+
+    def _trust(self, atlas: Atlas) -> Field:
+        """(S, S) 0-1, how far each place of an atlas is believed."""
         stale = np.minimum((atlas.frames - atlas.last) / STALE_FRAMES, 1)
         seen = np.minimum(0.7 + 0.3 * atlas.count / 5, 1) * (1 - 0.4 * stale)
         age, lasts = atlas.frames - 1 - (atlas.asked or 0), self._invention_frames
         fresh = max(0.0, 1 - age / lasts) if lasts else 1.0
         trust = np.where(atlas.invented, self._generated_trust * fresh, seen)
         trust[(atlas.count == 0) & ~atlas.invented] = 0
-        known = sample(trust.astype(np.float32), maps)
-        # Between known and unknown the remap mixes a colour with nothing: leave that seam out.
-        solid = sample((trust > 0).astype(np.float32), maps) > 0.99
-        known = np.where(solid, known * np.clip((facing - 0.1) / 0.25, 0, 1), 0)
-        image = sample(np.clip(atlas.image, 0, 255).astype(np.uint8), maps)
-        return Reference(image * (known > 0)[..., None], known.astype(np.float32))
+        return trust.astype(np.float32)
 
     def observe(
         self, identity: int, image: Image, landmarks: Field, probability: Field,
@@ -163,8 +218,9 @@ class ReferenceBank:
         return np.abs(returned - own).max(-1) < SAME_PLACE_PX
 
     def invent(
-        self, identity: int, image: Image, landmarks: Field, hidden: Field, *, whole: bool = False
-    ) -> None:
+        self, identity: int, image: Image, landmarks: Field, hidden: Field, *, whole: bool = False,
+        cause: str = "new face",
+    ) -> None:  # fmt: skip
         """Fill what was never seen clean and is hidden now.
 
         What looks uncovered stays unknown until it is learned: a copy of this very frame as its own
@@ -176,9 +232,12 @@ class ReferenceBank:
             landmarks: (N, 3) px of the crop.
             hidden: (S, S) 0-1 probability that something covers the face.
             whole: the generator painted the whole face anew: take all of it.
+            cause: of :meth:`wants_invention`.
         """
         atlas = self._atlas(identity)
+        atlas.replaced = None if atlas.asked is None else atlas.image.copy()
         atlas.asked = atlas.frames
+        self.inventions[cause] += 1
         maps, facing = mesh_map(self._template, landmarks, self._triangles, self._size)
         painted = whole | (sample(self.widened(hidden), maps) > 0.99)  # all four it is mixed from
         empty = (atlas.count == 0) & (facing > 0) & painted

@@ -151,12 +151,13 @@ class Pipeline:
 
     def references(self, faces: Sequence[AlignedFace]) -> list[Reference]:
         """RF: each face as remembered, what is missing invented first."""
-        for face in faces:
-            if self.model.generates and self.bank.wants_invention(face.identity):
-                self.invent(face)
+        for face in faces if self.model.generates else ():
+            cause = self.bank.wants_invention(face.identity, face.image, face.landmarks)
+            if cause:
+                self.invent(face, cause)
         return [self.bank.reference(face.identity, face.landmarks) for face in faces]
 
-    def invent(self, face: AlignedFace) -> None:
+    def invent(self, face: AlignedFace, cause: str) -> None:
         """RF by the generator: what a first look takes for hidden, or the whole face, is painted.
 
         A method that finds nothing without a reference has no first look: for it, the whole face.
@@ -175,7 +176,7 @@ class Pipeline:
             if whole:  # what the frame cuts off is black, and no colour of the face
                 wide = np.maximum(wide, face.region & ~face.inside)
             (painted,) = self.model.generate([face.image], [wide], [structure])
-        self.bank.invent(face.identity, painted, face.landmarks, hidden, whole=whole)
+        self.bank.invent(face.identity, painted, face.landmarks, hidden, whole=whole, cause=cause)
 
     def keep(self, track_ids: set[int]) -> None:
         """Forget what was remembered from frame to frame of every track but these."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from s3pot.bank import ReferenceBank
+from s3pot.bank import SPACING_FRAMES, ReferenceBank
 from trackers.mesh import mean_face
 
 SIZE = 96
@@ -138,10 +138,44 @@ def test_faces_are_kept_apart_and_memory_is_bounded() -> None:
 
 def test_it_asks_for_invention_once() -> None:
     memory = bank()
-    assert memory.wants_invention(1)
+    assert memory.wants_invention(1, face(), POINTS) == "new face"
     memory.invent(1, face(10), POINTS, HIDDEN)
-    assert not memory.wants_invention(1)
-    assert memory.wants_invention(2)
+    assert memory.wants_invention(1, face(), POINTS) == ""
+    assert memory.wants_invention(2, face(), POINTS) == "new face"
+    for _ in range(2 * SPACING_FRAMES):
+        memory.reference(1, POINTS)
+    assert memory.wants_invention(1, face(250), POINTS) == ""  # clean pixels follow by themselves
+    assert memory.inventions == {"new face": 1}
+    assert memory.served == 2 * SPACING_FRAMES
+
+
+def painted_long_ago(hidden: np.ndarray) -> ReferenceBank:
+    memory = bank(history=False, invention_frames=0)
+    memory.invent(1, face(), POINTS, hidden)
+    for _ in range(SPACING_FRAMES):
+        assert memory.wants_invention(1, face(200), POINTS) == ""
+        memory.reference(1, POINTS)
+    return memory
+
+
+def test_without_a_history_a_face_is_painted_anew_when_light_or_pose_drift() -> None:
+    memory = painted_long_ago(HIDDEN)
+    assert memory.wants_invention(1, face(), POINTS) == ""
+    occluded = face()
+    occluded[40:, 30:] = 255  # much, but a part
+    assert memory.wants_invention(1, occluded, POINTS) == ""
+    assert memory.wants_invention(1, face(150), POINTS) == "light"
+    half = HIDDEN.copy()
+    half[:, SIZE // 2 :] = 0
+    assert painted_long_ago(half).wants_invention(1, face(), POINTS) == "pose"
+
+
+def test_what_is_painted_anew_takes_over_gradually() -> None:
+    memory = painted_long_ago(HIDDEN)
+    memory.invent(1, face(160), POINTS, HIDDEN, cause="light")
+    shades = [int(memory.reference(1, POINTS).image[50, 60, 0]) for _ in range(6)]
+    assert shades == [130, 140, 150, 160, 160, 160]
+    assert memory.inventions == {"new face": 1, "light": 1}
 
 
 def test_an_invention_fades_so_that_it_cannot_confirm_a_false_alarm_for_ever() -> None:

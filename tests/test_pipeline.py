@@ -24,7 +24,7 @@ from stream.scout import Scout
 from stream.smooth import FlowSmoother
 from tests.covered_face import FACE_AT, HEIGHT, WIDTH, covered_photo, panned
 from tests.pasted_faces import cover, ground, scene
-from trackers import make_tracker
+from trackers import align, make_tracker
 from trackers.mesh import mean_face
 
 SETTINGS = ["model.device=cpu", "model.threads=1", "detect.small_faces=false"]
@@ -191,9 +191,10 @@ def test_what_the_frame_cuts_off_is_not_covered(pipeline: Pipeline) -> None:
 def test_reset_forgets_everyone(pipeline: Pipeline) -> None:
     frames, _ = panned("hand", [0, 0, 0, 0, 0], 5)
     first = list(pipeline(frames))
-    assert not pipeline.bank.wants_invention(1)
+    face = align(frames[0].image, first[0].faces[0], pipeline.size)
+    assert not pipeline.bank.wants_invention(1, face.image, face.landmarks)
     pipeline.reset()
-    assert pipeline.bank.wants_invention(1)
+    assert pipeline.bank.wants_invention(1, face.image, face.landmarks)
     second = list(pipeline(frames))
     for before, after in zip(first, second, strict=True):
         assert after.faces[0].track_id == before.faces[0].track_id == 1
