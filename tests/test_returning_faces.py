@@ -291,3 +291,20 @@ def test_a_plain_move_is_what_a_similarity_does_in_the_middle():
     assert motion.support == 0.5
     moved = motion.carry(np.array([[20, 30, 2]], np.float32))
     np.testing.assert_allclose(moved, [[20 * 0.9 - 3 + 12, 2 + 27 - 3, 2]], atol=1e-5)
+
+
+def test_a_small_leap_of_a_covered_face_is_searched_for(play):
+    """As in a real clip: half covered, it leaps by a third of its size, and flow follows nothing."""
+    box = np.array([115, 75, 195, 170], np.float32)
+    pictures, boards = [], []
+    for k in range(28):
+        step = 30 if k >= 16 else 0
+        to = box + np.array([step, 0, step, 0], np.float32)
+        share = min(0.55, 0.07 * max(k - 5, 0))
+        picture, board = cover(scene((155 + step, 120, 90, False)), to, share)
+        pictures.append(picture)
+        boards.append(board & (share > 0))
+    result = play(pictures, boards=boards)
+    assert ids(result) == [[1]] * 28
+    assert middle(result[14][0]) == pytest.approx(155, abs=5)
+    assert middle(result[-1][0]) == pytest.approx(185, abs=9)
