@@ -29,6 +29,9 @@ BUDGETS = {"full": 0.0, "auto": 0.01, "saver": 0.03}
 LONGEST_WAITS = {"full": 0, "auto": 8, "saver": 12}
 """Frames in a row for which a mask may be carried."""
 
+FIRST_LOOKS = 10
+"""A face is looked at in so many frames first: its reference is still being learned."""
+
 DIFFERENT_TRUST = 0.5
 """A pixel below this trust does not look like the carried one."""
 
@@ -50,11 +53,13 @@ class Plan:
         wait: frames for which its mask may be carried.
         carried: frames for which it has been.
         lenience: budgets of it that may look different.
+        looks: how often it was looked at.
     """
 
     wait: int = 0
     carried: int = 0
     lenience: float = 1.0
+    looks: int = 0
 
 
 class Router:
@@ -72,10 +77,11 @@ class Router:
     def wants_look(self, face: AlignedFace, past: Past | None) -> bool:
         """Whether the network should look at a face; ``past`` is what is remembered of it, if anything."""
         plan = self._plans.setdefault(face.track_id, Plan())
-        look = past is None or plan.carried >= plan.wait
+        look = past is None or plan.carried >= plan.wait or plan.looks < FIRST_LOOKS
         if not look and past is not None:
             look = changed_share(face, past) > plan.lenience * self._budget
         plan.carried = 0 if look else plan.carried + 1
+        plan.looks += look
         return look
 
     def learn(self, face: AlignedFace, past: Past | None, logits: Field) -> None:

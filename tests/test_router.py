@@ -14,7 +14,7 @@ from configs import load_settings
 from stream.clip import clip
 from stream.frame import Frame, FrameResult
 from stream.pipeline import Pipeline
-from stream.router import BUDGETS, LONGEST_WAITS, Router, changed_share, expressive
+from stream.router import BUDGETS, FIRST_LOOKS, LONGEST_WAITS, Router, changed_share, expressive
 from stream.scout import LONGEST_REST_FRAMES, Scout, cells
 from stream.smooth import Past
 from trackers import AlignedFace, TrackedFace, TrackState
@@ -58,10 +58,20 @@ def test_full_looks_always_and_a_new_face_is_looked_at() -> None:
 def test_waits_grow_to_a_limit_while_nothing_is_wrong(compute: str) -> None:
     router = Router(compute)  # type: ignore[arg-type]
     seen = looks(router, 100)
+    assert all(seen[:FIRST_LOOKS])
     waits = np.diff(np.flatnonzero(seen)) - 1
-    assert waits[:3].tolist() == [1, 3, 7]
     assert waits.max() == LONGEST_WAITS[compute]
     assert router.carried_frames(1) <= LONGEST_WAITS[compute]
+
+
+def test_waits_double() -> None:
+    router = Router("auto")
+    looks(router, FIRST_LOOKS)
+    while not router.wants_look(FACE, SAME):
+        pass
+    router.learn(FACE, SAME, np.full((SIZE, SIZE), 4.0, np.float32))  # all of it was wrong
+    waits = np.diff([-1, *np.flatnonzero(looks(router, 40))]) - 1
+    assert waits[:4].tolist() == [0, 1, 3, 7]
 
 
 def test_a_network_that_says_otherwise_ends_the_waiting() -> None:
@@ -77,7 +87,7 @@ def test_a_network_that_says_otherwise_ends_the_waiting() -> None:
 
 def test_what_comes_is_looked_at_at_once_but_not_an_expression() -> None:
     router = Router("auto")
-    looks(router, 4)
+    looks(router, FIRST_LOOKS)
     mouth = POINTS[[61, 291, 0, 17]]
     talk = differing(slice(int(mouth[:, 1].min()), int(mouth[:, 1].max()) + 1),
                      slice(int(mouth[:, 0].min()), int(mouth[:, 0].max()) + 1))  # fmt: skip
@@ -94,7 +104,9 @@ def test_what_has_no_consequence_may_change_more() -> None:
     router = Router("auto")
     edge = differing(slice(48, 52), slice(20, 34))
     assert BUDGETS["auto"] < changed_share(FACE, edge) < 2 * BUDGETS["auto"]
-    looks(router, 2)
+    looks(router, FIRST_LOOKS)
+    router.learn(FACE, SAME, FREE + 8)
+    router.learn(FACE, SAME, FREE)
     assert router.wants_look(FACE, edge)
     looks(router, 60)
     assert looks(router, 40, edge).count(True) < 8
