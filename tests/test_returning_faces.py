@@ -13,6 +13,7 @@ from trackers.flow import clear_of, leapt, shift
 from trackers.gallery import Gallery
 from trackers.kalman import BoxKalman
 from trackers.overlaps import faces_before, in_sight
+from trackers.roster import Roster
 from trackers.search import FaceSearch, windows
 from trackers.texture import Texture, portrait
 from trackers.track import Track
@@ -308,3 +309,63 @@ def test_a_small_leap_of_a_covered_face_is_searched_for(play):
     assert ids(result) == [[1]] * 28
     assert middle(result[14][0]) == pytest.approx(155, abs=5)
     assert middle(result[-1][0]) == pytest.approx(185, abs=9)
+
+
+def followed(at, seed: int = 0) -> Roster:
+    """A roster with one face that was seen often, at x y in px."""
+    roster, landmarks = Roster(0.5, 120), play_one(scene((160, 120, 90, False)))
+    landmarks[:, :2] += np.array(at) - landmarks[:, :2].mean(0)
+    picture = np.random.default_rng(seed).integers(0, 256, (240, 320), np.uint8)
+    roster.come_up(picture, landmarks, 1.0)
+    (track,) = roster.tracks
+    for _ in range(5):
+        track.texture.learn(portrait(picture, landmarks), np.zeros(468, np.float32))
+    return roster
+
+
+def hide(track: Track, covered: float) -> np.ndarray:
+    """The picture leapt while so much of the face was covered; gives where it was."""
+    track.state, track.adrift = TrackState.COASTING, True
+    track.covered = np.full(468, covered, np.float32)
+    return track.landmarks
+
+
+NOISE = np.random.default_rng(9).integers(0, 256, (240, 320), np.uint8)
+
+
+def test_who_else_should_a_face_be_that_comes_up_where_a_covered_one_leapt():
+    roster = followed((150, 120))
+    moved = hide(roster.tracks[0], covered=0.4) + np.float32([20, 10, 0])
+    roster.come_up(NOISE, moved, 1.0)
+    assert [(t.track_id, t.state, t.adrift) for t in roster.tracks] == [(1, TrackState.SEEN, False)]
+
+
+@pytest.mark.parametrize(("covered", "dx"), [(0.0, 20), (0.4, 130)])
+def test_but_one_that_could_be_known_by_its_looks_or_is_far_away_is_another(covered, dx):
+    roster = followed((100, 120))
+    moved = hide(roster.tracks[0], covered) + np.float32([dx, 10, 0])
+    roster.come_up(NOISE, moved, 1.0)
+    assert [t.track_id for t in roster.tracks] == [1, 2]
+
+
+def test_a_face_taken_for_new_while_its_own_track_was_hidden_is_dropped():
+    roster = followed((150, 120))
+    first = roster.tracks[0]
+    there = hide(first, covered=0.0)
+    roster.come_up(NOISE, there + np.float32([20, 0, 0]), 1.0)
+    assert [t.track_id for t in roster.tracks] == [1, 2]
+    first.jump(there + np.float32([18, 0, 0]), 1.0)
+    roster.tracks[1].state = TrackState.COASTING
+    roster.end(240, 320)
+    assert [t.track_id for t in roster.tracks] == [1]
+
+
+def test_a_face_that_goes_behind_another_is_kept_though_it_is_younger():
+    roster = followed((100, 120))
+    roster.come_up(NOISE, roster.tracks[0].landmarks + np.float32([120, 0, 0]), 1.0)
+    assert [t.track_id for t in roster.tracks] == [1, 2]
+    behind = roster.tracks[1]
+    behind.landmarks = roster.tracks[0].landmarks + np.float32([10, 0, 0])
+    behind.state = TrackState.COASTING
+    roster.end(240, 320)
+    assert [t.track_id for t in roster.tracks] == [1, 2]

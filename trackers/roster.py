@@ -18,6 +18,9 @@ from trackers.track import Track
 WAKE_IOU = 0.35
 """A hidden face is not back while the mesh puts it so far into a seen one: that one hides it."""
 
+COVERED_SHARE = 0.1
+"""A face of which more was covered is not known by its looks."""
+
 FLEDGLING_FRAMES = 12
 """A track whose face the mesh does not find lives so long without the detector."""
 
@@ -69,6 +72,7 @@ class Roster:
             hidden = [t for t in self.tracks if t.state is TrackState.COASTING]
             moved = [t for t in hidden if t.regains(landmarks, now, visible)]
             track = most_alike(hidden, now, landmarks, visible) or (moved[0] if moved else None)
+            track = track or the_one_adrift(hidden, landmarks)
             if track is not None:
                 track.jump(landmarks, score)
                 return
@@ -88,6 +92,8 @@ class Roster:
         """Drop tracks hidden too long, gone from the picture, or doubled (the younger goes)."""
         kept: list[Track] = []
         for track in self.tracks:  # in order of birth
+            if any(mistaken(track, other) for other in kept):
+                continue
             if track.state is TrackState.COASTING:
                 limit = FLEDGLING_FRAMES if track.by_detector else self._max_coast_frames
                 gone = visible_share(track.box_px, height, width) < 0.5
@@ -119,11 +125,37 @@ class Roster:
     def _add(self, landmarks: NDArray[np.float32], score: float) -> None:
         self._last_id += 1
         track = Track(self._last_id, landmarks, score, BoxKalman(box_around(landmarks)))
+        hidden = (t.track_id for t in self.tracks if t.state is TrackState.COASTING)
+        track.hidden_then = frozenset(hidden)
         if score >= self._mesh_score:
             track.observe(landmarks, score)
         else:
             track.state, track.by_detector = TrackState.COASTING, True
         self.tracks.append(track)
+
+
+def the_one_adrift(hidden: Sequence[Track], landmarks: NDArray[np.float32]) -> Track | None:
+    """After a leap, the one face that is missing: while it is covered nobody can say who a face within
+    reach is, but who else should it be.
+
+    Args:
+        hidden: tracks.
+        landmarks: (468, 3) float32 px of a face that came up.
+    """
+    adrift = [track for track in hidden if track.adrift]
+    if len(adrift) != 1 or not adrift[0].near(landmarks):
+        return None
+    return adrift[0] if adrift[0].covered.mean() > COVERED_SHARE else None
+
+
+def mistaken(younger: Track, older: Track) -> bool:
+    """Whether a hidden face is one that was taken for new while ``older``, now seen there, was hidden."""
+    return (
+        younger.state is TrackState.COASTING
+        and older.state is TrackState.SEEN
+        and older.track_id in younger.hidden_then
+        and overlap(younger.landmarks, older.landmarks) > WAKE_IOU
+    )
 
 
 def pair(

@@ -68,6 +68,7 @@ class Track:
         behind: ids of the tracks whose faces are in front of this one.
         picture: the portrait of the frame before, if the face was seen in it.
         coasted: frames coasted, those without support counted UNSUPPORTED_COST times.
+        hidden_then: ids of the faces that were hidden when this one came up.
     """
 
     track_id: int
@@ -84,6 +85,7 @@ class Track:
     state: TrackState = TrackState.SEEN
     age: int = 0
     coasted: int = 0
+    hidden_then: frozenset[int] = frozenset()
     identity: int = 0
     by_detector: bool = False
     adrift: bool = False
@@ -176,13 +178,15 @@ class Track:
             now: (H, W) uint8 grey frame it stands in.
             visible: (468,) bool, its landmarks that are in sight.
         """
-        size = size_px(self.landmarks)
-        away = np.linalg.norm(landmarks[:, :2].mean(0) - self.landmarks[:, :2].mean(0)) / size
-        alike = 1 / 1.6 < size_px(landmarks) / size < 1.6
-        near = self.adrift or (away < REGAIN_REACH and alike)
-        if self.state is not TrackState.COASTING or not near:
+        if self.state is not TrackState.COASTING or not (self.adrift or self.near(landmarks)):
             return False
         return self.texture.known and self.resembles(landmarks, now, visible)
+
+    def near(self, landmarks: NDArray[np.float32]) -> bool:
+        """Whether (468, 3) landmarks lie within reach, in about the same size."""
+        size = size_px(self.landmarks)
+        away = np.linalg.norm(landmarks[:, :2].mean(0) - self.landmarks[:, :2].mean(0)) / size
+        return bool(away < REGAIN_REACH and 1 / 1.6 < size_px(landmarks) / size < 1.6)
 
     def resembles(
         self, landmarks: NDArray[np.float32], now: NDArray[np.uint8], visible: NDArray[np.bool_]
