@@ -35,8 +35,11 @@ FIRST_LOOKS = 10
 DIFFERENT_TRUST = 0.5
 """A pixel below this trust does not look like the carried one."""
 
-MOST_LENIENT = 4.0
-"""Budgets of a face may look different where that has had no consequence so far."""
+LEAST_LENIENT, MOST_LENIENT = 0.5, 2.0
+"""Budgets of a face may look different: at first, and where that has had no consequence so far."""
+
+SPECK = 0.035
+"""Over the side of the crop: what is thinner is an edge that the flow missed, nothing that comes."""
 
 EXPRESSIVE = ("eyes", "brows", "lips", "inner mouth")
 """Parts that look different by themselves: who blinks or talks is not covered."""
@@ -58,7 +61,7 @@ class Plan:
 
     wait: int = 0
     carried: int = 0
-    lenience: float = 1.0
+    lenience: float = LEAST_LENIENT
     looks: int = 0
 
 
@@ -91,7 +94,7 @@ class Router:
         if past is not None and face.region.any():
             error = ((past.logits > 0) != (logits > 0))[face.region].mean()
         if error > self._budget:
-            plan.wait, plan.lenience = 0, 1.0
+            plan.wait, plan.lenience = 0, LEAST_LENIENT
         elif error <= self._budget / 2:
             plan.wait = min(2 * plan.wait + 1, self._longest)
             plan.lenience = min(1.2 * plan.lenience, MOST_LENIENT)
@@ -112,11 +115,15 @@ class Router:
 
 def changed_share(face: AlignedFace, past: Past) -> float:
     """0-1 of a face: what of it does not look as the picture before says, its expression apart."""
-    area = face.region.sum()
     changed = (past.trust < DIFFERENT_TRUST) & face.region
     if not changed.any():
         return 0.0
-    return float((changed & ~expressive(face)).sum() / area)
+    side = 2 * round(SPECK * len(changed) / 2) + 1
+    changed &= ~expressive(face)
+    solid = cv2.morphologyEx(
+        changed.astype(np.uint8), cv2.MORPH_OPEN, np.ones((side, side), np.uint8)
+    )
+    return float(solid.sum() / face.region.sum())
 
 
 def expressive(face: AlignedFace) -> NDArray[np.bool_]:

@@ -90,9 +90,17 @@ class Past:
 
 @dataclass(slots=True)
 class Memory:
-    """Of one track: its last logits (S, S), the small crop they belong to, and how many came before."""
+    """Of one track.
+
+    Attributes:
+        logits: (S, S) float32, the last ones.
+        known: (S, S) float32, 1 where they mean something: on the face.
+        picture: the small crop they belong to.
+        frames: how many there were.
+    """
 
     logits: Field
+    known: Field
     picture: Image
     frames: int
 
@@ -120,22 +128,28 @@ class FlowSmoother:
         if memory is None or memory.logits.shape != crop.shape[:2]:
             return None
         way = self._flow.between(memory.picture, self._flow.small(crop), len(crop))
-        return Past(way.bring(memory.logits), way.trust)
+        # What comes onto the face was beside it before, where nobody said what it is.
+        return Past(way.bring(memory.logits), way.trust * way.bring(memory.known))
 
-    def smooth(self, track_id: int, logits: Field, crop: Image, past: Past | None) -> Field:
+    def smooth(
+        self, track_id: int, logits: Field, crop: Image, region: NDArray[np.bool_],
+        past: Past | None,
+    ) -> Field:  # fmt: skip
         """Mix this frame's logits with the past, and remember them; without a past they stand.
 
         Args:
             track_id: whose.
             logits: (S, S) float32, positive = occluder.
             crop: (S, S, 3) uint8 RGB, what they were made from.
+            region: (S, S) bool, the face; beside it logits mean nothing.
             past: what :meth:`recall` said of this crop.
         """
         now = np.clip(logits, -LIMIT, LIMIT).astype(np.float32)
         frames = 1 if past is None else self._tracks[track_id].frames + 1
         if past is not None:
             now = self._mixed(past, now, frames)
-        self._tracks[track_id] = Memory(now, self._flow.small(crop), frames)
+        known = region.astype(np.float32)
+        self._tracks[track_id] = Memory(now, known, self._flow.small(crop), frames)
         return now
 
     def _mixed(self, past: Past, now: Field, frames: int) -> Field:

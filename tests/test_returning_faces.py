@@ -355,7 +355,7 @@ def test_a_face_taken_for_new_while_its_own_track_was_hidden_is_dropped():
     roster.come_up(NOISE, there + np.float32([20, 0, 0]), 1.0)
     assert [t.track_id for t in roster.tracks] == [1, 2]
     first.jump(there + np.float32([18, 0, 0]), 1.0)
-    roster.tracks[1].state = TrackState.COASTING
+    roster.tracks[1].state, roster.tracks[1].seen = TrackState.COASTING, 99
     roster.end(240, 320)
     assert [t.track_id for t in roster.tracks] == [1]
 
@@ -369,3 +369,27 @@ def test_a_face_that_goes_behind_another_is_kept_though_it_is_younger():
     behind.state = TrackState.COASTING
     roster.end(240, 320)
     assert [t.track_id for t in roster.tracks] == [1, 2]
+
+
+def test_no_face_is_begun_in_a_part_of_one_that_is_seen():
+    roster = followed((160, 120))
+    landmarks = roster.tracks[0].landmarks
+    centre = landmarks.mean(0)
+    part = centre + np.float32(0.55) * (landmarks - centre) + np.float32([-15, 10, 0])
+    roster.come_up(NOISE, part, 1.0)
+    roster.begin(part, 1.0)
+    assert [t.track_id for t in roster.tracks] == [1]
+    roster.come_up(NOISE, part + np.float32([90, 0, 0]), 1.0)
+    assert [t.track_id for t in roster.tracks] == [1, 2]
+
+
+def test_what_the_mesh_found_only_for_a_moment_does_not_coast_behind_a_face_for_long():
+    roster = followed((160, 120))
+    roster.come_up(NOISE, roster.tracks[0].landmarks + np.float32([110, 0, 0]), 1.0)
+    front, track = roster.tracks
+    for seen, dx, left in ((3, 20, [1]), (3, 110, [1, 2]), (40, 20, [1, 2])):
+        roster.tracks, track.seen, track.coasted = [front, track], seen, 20
+        track.landmarks = front.landmarks + np.float32([dx, 0, 0])
+        track.state = TrackState.COASTING
+        roster.end(240, 400)
+        assert [t.track_id for t in roster.tracks] == left

@@ -13,6 +13,9 @@ NOISE = cv2.GaussianBlur(RNG.normal(0, 1, (SIDE, 3 * SIDE)), (0, 0), 3)
 SCENE = np.repeat(np.clip(128 + 30 * NOISE / NOISE.std(), 0, 255).astype(np.uint8)[..., None], 3, 2)
 
 
+ALL = np.ones((SIDE, SIDE), bool)
+
+
 def crop(x: int = 0) -> np.ndarray:
     """Another part of the same scene."""
     return np.ascontiguousarray(SCENE[:, SIDE + x : 2 * SIDE + x])
@@ -21,7 +24,7 @@ def crop(x: int = 0) -> np.ndarray:
 def smooth(
     smoother: FlowSmoother, track_id: int, logits: np.ndarray, image: np.ndarray
 ) -> np.ndarray:
-    return smoother.smooth(track_id, logits, image, smoother.recall(track_id, image))
+    return smoother.smooth(track_id, logits, image, ALL, smoother.recall(track_id, image))
 
 
 def field(value: float) -> np.ndarray:
@@ -70,6 +73,16 @@ def test_what_is_known_moves_along_with_the_picture() -> None:
     inside = slice(8, -8)
     assert out[inside, 34:50].min() > 1.0
     assert out[inside, 8:28].max() < -1.0
+
+
+def test_what_comes_onto_the_face_has_no_past() -> None:
+    smoother, face = FlowSmoother(), np.zeros((SIDE, SIDE), bool)
+    face[:, :40] = True
+    smoother.smooth(1, field(-4), crop(), face, None)
+    past = smoother.recall(1, crop(6))  # all moves 6 px to the left
+    assert past is not None
+    assert past.trust[8:-8, 36:].max() < 0.1
+    assert past.trust[8:-8, 8:30].min() > 0.8
 
 
 def test_a_field_is_brought_to_where_the_picture_went() -> None:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trackers.boxes import box_around, grow, match, overlap, visible_share
+from trackers.boxes import area, box_around, grow, intersection, match, overlap, visible_share
 from trackers.faces import FaceDetection, TrackState
 from trackers.gallery import Gallery, most_alike
 from trackers.kalman import BoxKalman
 from trackers.lookup import SAME_IOU, WAKE_SCORE
 from trackers.overlaps import heads, in_sight
-from trackers.track import Track
+from trackers.track import WITHIN_SHARE, Track
 
 WAKE_IOU = 0.35
 """A hidden face is not back while the mesh puts it so far into a seen one: that one hides it."""
@@ -22,7 +22,8 @@ COVERED_SHARE = 0.1
 """A face of which more was covered is not known by its looks."""
 
 FLEDGLING_FRAMES = 12
-"""A track whose face the mesh does not find lives so long without the detector."""
+"""A track whose face the mesh does not find lives so long without the detector; one that it found in
+fewer frames, and that another face covers, coasts no longer than this."""
 
 
 class Roster:
@@ -95,7 +96,7 @@ class Roster:
             if any(mistaken(track, other) for other in kept):
                 continue
             if track.state is TrackState.COASTING:
-                limit = FLEDGLING_FRAMES if track.by_detector else self._max_coast_frames
+                limit = FLEDGLING_FRAMES if self._is_doubtful(track) else self._max_coast_frames
                 gone = visible_share(track.box_px, height, width) < 0.5
                 if not gone and track.coasted <= limit:
                     kept.append(track)
@@ -110,11 +111,26 @@ class Roster:
         self.tracks = kept
 
     def _is_nobodys(self, landmarks: NDArray[np.float32], score: float) -> bool:
-        if not self.is_free(landmarks, None, SAME_IOU):
+        if not self.is_free(landmarks, None, SAME_IOU) or self._is_a_part(landmarks):
             return False
         if score < WAKE_SCORE and any(overlap(landmarks, t.landmarks) > 0.1 for t in self.tracks):
             return False  # more likely the rest of a hidden face than a face before it
         return not any(track.holds(landmarks) for track in self.tracks)
+
+    def _is_doubtful(self, track: Track) -> bool:
+        """Whether a hidden face may never have been one."""
+        young = track.seen < FLEDGLING_FRAMES
+        return track.by_detector or (young and not self.is_free(track.landmarks, track, 0.1))
+
+    def _is_a_part(self, landmarks: NDArray[np.float32]) -> bool:
+        """Whether it lies within a larger face that is in sight: the mesh finds faces in a face's part."""
+        box = box_around(landmarks)[None]
+        seen = [t.box_px for t in self.tracks if t.state is TrackState.SEEN]
+        if not seen:
+            return False
+        boxes = np.stack(seen)
+        inside = intersection(box, boxes)[0] / max(float(area(box)[0]), 1e-6)
+        return bool(((inside > WITHIN_SHARE) & (area(boxes) > area(box)[0])).any())
 
     def _welcome(self, known: Track, landmarks: NDArray[np.float32], score: float) -> None:
         self.gallery.release(known)

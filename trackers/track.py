@@ -68,6 +68,7 @@ class Track:
         behind: ids of the tracks whose faces are in front of this one.
         picture: the portrait of the frame before, if the face was seen in it.
         coasted: frames coasted, those without support counted UNSUPPORTED_COST times.
+        seen: frames in which the mesh found it.
         hidden_then: ids of the faces that were hidden when this one came up.
     """
 
@@ -85,6 +86,7 @@ class Track:
     state: TrackState = TrackState.SEEN
     age: int = 0
     coasted: int = 0
+    seen: int = 0
     hidden_then: frozenset[int] = frozenset()
     identity: int = 0
     by_detector: bool = False
@@ -209,6 +211,7 @@ class Track:
             now: (H, W) uint8 grey frame, to see whether the mesh or flow is right; None: the mesh.
         """
         trust = 1 - self.covered
+        self.seen += 1
         self.shape.learn(landmarks, trust)
         placed = self.shape.complete(landmarks, trust)
         followed = self.state is TrackState.SEEN and self.motion.support > 0
