@@ -35,7 +35,7 @@ FIRST_LOOKS = 10
 DIFFERENT_TRUST = 0.5
 """A pixel below this trust does not look like the carried one."""
 
-LEAST_LENIENT, MOST_LENIENT = 0.5, 2.0
+LEAST_LENIENT, MOST_LENIENT = 0.5, 0.9
 """Budgets of a face may look different: at first, and where that has had no consequence so far."""
 
 SPECK = 0.035
