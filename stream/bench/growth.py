@@ -170,11 +170,15 @@ def plot(path: Path, points: Sequence[Point]) -> None:
     FigureCanvasAgg(figure)
     for axes, axis in zip(figure.subplots(1, 3), ("faces", "pixels", "frames"), strict=True):
         its = [p for p in points if p.axis == axis]
-        name = "memory_mb" if axis == "frames" else "ms"
-        axes.plot([p.amount for p in its], [getattr(p, name) for p in its], "o-")
-        axes.set(xlabel=axis, ylabel="MB" if axis == "frames" else "ms a frame", xscale="log")
-        if axis != "frames":
-            axes.set(yscale="log", title=f"exponent {exponent(its):.2f}")
+        amounts, shown = [p.amount for p in its], "memory_mb" if axis == "frames" else "ms"
+        axes.plot(amounts, [getattr(p, shown) for p in its], "o-")
+        axes.set(xlabel=axis, xscale="log")
+        if axis == "frames":
+            axes.set(ylabel="MB", ylim=(0, None), title="resident memory")
         else:
-            axes.set(ylim=(0, None), title="resident memory")
+            axes.set(ylabel="ms a frame", yscale="log", title=f"exponent {exponent(its):.2f}")
+            axes.set_yticks([p.ms for p in its], [f"{p.ms:.0f}" for p in its])
+        labels = [f"{n / 1e6:.1f} M" if axis == "pixels" else f"{n:.0f}" for n in amounts]
+        axes.set_xticks(amounts, labels)
+        axes.minorticks_off()
     figure.savefig(path, dpi=90)
