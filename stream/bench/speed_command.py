@@ -62,8 +62,8 @@ def speed_command(
         settings = load_settings(config, asked)
         with ProgressBar(frames, quiet=quiet) as bar:
             speed = bench(settings, frames, bar)  # first: the most memory is then its own
-        lanes = raced(against or (), config, asked, quiet=quiet)
         points = grown(settings, quiet=quiet) if growth else []
+        lanes = raced(against or (), config, asked, quiet=quiet)  # last: others may be large
         parts = [
             speed_report.race_lines(lanes) if lanes else (), speed_report.speed_lines(speed),
             speed_report.growth_lines(points), [speed_report.machine()],
