@@ -68,7 +68,10 @@ class Job:
 
     def run(self, on_result: Callable[[FrameResult], None] | None = None) -> RunReport:
         """Do it, once; see :func:`stream.run.run`."""
-        return run(self._source, self._pipeline, self._sinks, on_result)
+        report = run(self._source, self._pipeline, self._sinks, on_result)
+        bank = self._pipeline.bank
+        report.references, report.inventions = bank.served, bank.inventions
+        return report
 
     def close(self) -> None:
         """Let the source and the model go."""

@@ -30,6 +30,7 @@ class RunReport:
         faces: different track ids seen.
         covered_frames: frames in which something covered at least ``COVERED_SHARE`` of a face.
         looks, carried: masks that the network made, and masks that were carried along.
+        references: shown to the network; ``inventions``: painted by a generator, by cause.
         seconds: of the clock on the wall.
         drops: frames that did not arrive, by cause; empty for files.
         damage: what was wrong with the input; None if nothing.
@@ -41,6 +42,8 @@ class RunReport:
     covered_frames: int = 0
     looks: int = 0
     carried: int = 0
+    references: int = 0
+    inventions: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     drops: Counter[str] = field(default_factory=Counter)
     damage: str | None = None

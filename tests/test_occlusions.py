@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from configs import load_settings
 from configs.settings import SettingsError
 from s3pot.types import OcclusionMask
 from stream import occlusions
 from stream.errors import SourceError
 from stream.frame import FrameResult
+from stream.job import Job
 from tests.clips import cut, write_clip
 from tests.covered_face import HEIGHT, WIDTH, panned
 from trackers.faces import TrackedFace
@@ -77,3 +79,13 @@ def test_a_truncated_file_gives_its_good_frames_first(tmp_path: Path) -> None:
     frames, _ = panned("hand", [3 * i for i in range(FRAMES)], 4)
     for image, frame in zip(seen, frames, strict=False):
         assert np.abs(image.astype(int) - frame.image).mean() < 8
+
+
+def test_a_run_counts_looks_and_references(tmp_path: Path) -> None:
+    clip = face_clip(tmp_path / "talk.mp4")
+    settings = load_settings("tiny", [*CPU, "model.compute=full"])
+    with Job(str(clip), tmp_path / "out.mp4", settings) as job:
+        report = job.run()
+    assert (report.looks, report.carried) == (FRAMES, 0)
+    assert report.references == FRAMES
+    assert report.inventions == {"new face": 1}
