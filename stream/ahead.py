@@ -22,6 +22,10 @@ FADING = 0.7
 """A frame further ahead counts so much of the one before it."""
 
 
+WHOLE = 0.99
+"""All four pixels that a carried one is mixed from must lie on the face."""
+
+
 class LookAhead:
     """Holds results back until those after them are there. Not thread-safe.
 
@@ -66,10 +70,12 @@ class Seen:
         self.result = result
         self.pictures: dict[int, NDArray[np.uint8]] = {}
         self.logits: dict[int, Field] = {}
+        self.known: dict[int, Field] = {}  # 1 on the face: beside it the logits mean nothing
         for mask in result.masks:
             crop = cut(result.frame.image, mask.frame_to_face, len(mask.region))
             self.pictures[mask.track_id] = flow.small(crop)
             self.logits[mask.track_id] = logits_of(mask.probability)
+            self.known[mask.track_id] = mask.region.astype(np.float32)
 
 
 def mixed(
@@ -83,8 +89,9 @@ def mixed(
             break
         way = flow.between(other.pictures[who], first.pictures[who], side)
         fading *= FADING
-        total += fading * way.trust * way.bring(other.logits[who])
-        weight += fading * way.trust
+        trust = fading * way.trust * (way.bring(other.known[who]) > WHOLE)
+        total += trust * way.bring(other.logits[who])
+        weight += trust
     probability = np.where(mask.region, 1 / (1 + np.exp(-total / weight)), 0).astype(np.float32)
     shown = cut(np.full(size, 255, np.uint8), mask.frame_to_face, side) > 127
     area = max(1, int((mask.region & shown).sum()))

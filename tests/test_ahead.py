@@ -61,6 +61,17 @@ def test_what_comes_is_carried_back_to_where_it_was() -> None:
     assert got[:, 8:30].max() < 0.3
 
 
+def test_what_lies_beside_the_face_says_nothing() -> None:
+    part = REGION.copy()
+    part[:, 32:] = False
+    other = result(1, np.where(part, 0.8, 0.0))
+    mask = OcclusionMask(1, other.masks[0].probability, part, np.eye(2, 3), 1.0, 1.0)
+    out = informed(1, [result(0, 0.4), FrameResult(other.frame, (), (mask,))])
+    got = out[0].masks[0].probability[8:-8]
+    assert np.allclose(got[:, 36:-8], 0.4, atol=1e-3)
+    assert got[:, 8:28].min() > 0.5
+
+
 def test_another_face_another_picture_and_a_gap_say_nothing() -> None:
     out = informed(2, [result(0, 0.4), result(1, 0.9, track_id=2), result(2, 0.9)])
     assert np.allclose(out[0].masks[0].probability, 0.4, atol=1e-5)

@@ -4,7 +4,9 @@ import io
 import re
 import subprocess
 import sys
+from collections import Counter
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -27,6 +29,8 @@ class OneFace:
     """A pipeline that finds one round face in every frame, its right half covered."""
 
     faces, fails_at, failure = 1, -1, ValueError("a fault of ours")
+
+    bank = SimpleNamespace(served=0, inventions=Counter())
 
     @classmethod
     def from_settings(cls, settings):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections import Counter
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import cv2
@@ -97,6 +99,7 @@ class Perfect:
     """A pipeline that knows the truth of the drawn clip."""
 
     drawn = ()
+    bank = SimpleNamespace(served=0, inventions=Counter())
 
     @classmethod
     def from_settings(cls, settings):

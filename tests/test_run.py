@@ -191,6 +191,8 @@ class Gated(Kept):
 def test_a_real_ctrl_c_while_the_caller_waits(where, frames, ended):
     """The signal comes while the caller waits for a slow sink, or for it to close."""
     sink, caught = Gated(where), threading.Event()
+    # A shell that starts us in the background has the signal ignored, and we would wait for ever.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def press() -> None:
         sink.waiting.wait(20)
@@ -202,6 +204,7 @@ def test_a_real_ctrl_c_while_the_caller_waits(where, frames, ended):
     keyboard.start()
     with pytest.raises(KeyboardInterrupt):
         run(Drawn(frames), passing, [sink])
+    signal.signal(signal.SIGINT, before)
     keyboard.join()
     assert sink.ended == [ended]
     assert sink.seen == [index % 256 for index in range(len(sink.seen))]

@@ -146,7 +146,8 @@ class Album:
         scene = shot.scene.name
         path = self.still(scene, who)
         path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), cv2.cvtColor(stills(shot, answers), cv2.COLOR_RGB2BGR))
+        strip = cv2.cvtColor(stills(shot, answers), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(path), strip, [cv2.IMWRITE_JPEG_QUALITY, 80])
         if scene in self.films:
             self._filmed.setdefault(scene, (shot, {}))[1][who] = answers
 
