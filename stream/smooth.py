@@ -9,6 +9,7 @@ failed, a cut), the past says nothing and this frame's logits stand as they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -169,6 +170,7 @@ class FlowSmoother:
         self._tracks.clear()
 
 
+@cache
 def grid(size: int) -> NDArray[np.float32]:
     """(size, size, 2) float32, x y of each px."""
     axis = np.arange(size, dtype=np.float32)

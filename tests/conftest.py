@@ -40,3 +40,32 @@ def without_hang() -> Callable[[Callable[[], object]], None]:
             raise raised[0]
 
     return check
+
+
+@pytest.fixture(scope="module")
+def detector():
+    from trackers.detect import MediaPipeDetector
+
+    one = MediaPipeDetector()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def play(detector):
+    """Run pictures through a tracker; boards say what is covered, if anybody tells."""
+
+    from tests.pasted_faces import under
+    from trackers.byte import ByteTracker
+
+    def run(pictures, tracker=None, boards=None):
+        tracker = tracker or ByteTracker()
+        result = []
+        for k, picture in enumerate(pictures):
+            faces = tracker.update(picture, detector(picture) if tracker.wants_detections else None)
+            for face in faces if boards else ():
+                tracker.cover(face.track_id, under(boards[k], face.landmarks))
+            result.append(faces)
+        return result
+
+    return run

@@ -7,34 +7,9 @@ import pytest
 from tests.pasted_faces import STRANGERS, cover, ground, scene, under
 from trackers.boxes import box_around
 from trackers.byte import ByteTracker
-from trackers.detect import MediaPipeDetector
 from trackers.faces import FaceDetection, TrackState
 
 SEEN, COASTING = TrackState.SEEN, TrackState.COASTING
-
-
-@pytest.fixture(scope="module")
-def detector():
-    one = MediaPipeDetector()
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def play(detector):
-    """Run pictures through a tracker; boards say what is covered, if anybody tells."""
-
-    def run(pictures, tracker=None, boards=None):
-        tracker = tracker or ByteTracker()
-        result = []
-        for k, picture in enumerate(pictures):
-            faces = tracker.update(picture, detector(picture) if tracker.wants_detections else None)
-            for face in faces if boards else ():
-                tracker.cover(face.track_id, under(boards[k], face.landmarks))
-            result.append(faces)
-        return result
-
-    return run
 
 
 def ids(result):

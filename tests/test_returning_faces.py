@@ -21,28 +21,6 @@ from trackers.track import Track
 SEEN, COASTING = TrackState.SEEN, TrackState.COASTING
 
 
-@pytest.fixture(scope="module")
-def detector():
-    one = MediaPipeDetector()
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def play(detector):
-    def run(pictures, tracker=None, boards=None):
-        tracker = tracker or ByteTracker()
-        result = []
-        for k, picture in enumerate(pictures):
-            faces = tracker.update(picture, detector(picture) if tracker.wants_detections else None)
-            for face in faces if boards else ():
-                tracker.cover(face.track_id, under(boards[k], face.landmarks))
-            result.append(faces)
-        return result
-
-    return run
-
-
 def ids(result):
     return [[face.track_id for face in faces] for faces in result]
 
