@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from s3pot.types import OcclusionMask
+from s3pot.types import OcclusionMask, reach
 from stream.frame import FrameResult
 from stream.smooth import LIMIT, Field, Flow
 from trackers.align import cut
@@ -23,7 +23,7 @@ FADING = 0.7
 
 
 WHOLE = 0.99
-"""All four pixels that a carried one is mixed from must lie on the face."""
+"""All four pixels that a carried one is mixed from must lie where the mask reaches."""
 
 
 class LookAhead:
@@ -70,12 +70,12 @@ class Seen:
         self.result = result
         self.pictures: dict[int, NDArray[np.uint8]] = {}
         self.logits: dict[int, Field] = {}
-        self.known: dict[int, Field] = {}  # 1 on the face: beside it the logits mean nothing
+        self.known: dict[int, Field] = {}  # 1 where the mask reaches: beyond, logits mean nothing
         for mask in result.masks:
             crop = cut(result.frame.image, mask.frame_to_face, len(mask.region))
             self.pictures[mask.track_id] = flow.small(crop)
             self.logits[mask.track_id] = logits_of(mask.probability)
-            self.known[mask.track_id] = mask.region.astype(np.float32)
+            self.known[mask.track_id] = reach(mask.region).astype(np.float32)
 
 
 def mixed(
@@ -92,7 +92,7 @@ def mixed(
         trust = fading * way.trust * (way.bring(other.known[who]) > WHOLE)
         total += trust * way.bring(other.logits[who])
         weight += trust
-    probability = np.where(mask.region, 1 / (1 + np.exp(-total / weight)), 0).astype(np.float32)
+    probability = np.where(reach(mask.region), 1 / (1 + np.exp(-total / weight)), 0).astype(np.float32)
     shown = cut(np.full(size, 255, np.uint8), mask.frame_to_face, side) > 127
     area = max(1, int((mask.region & shown).sum()))
     covered = float((probability > 0.5)[mask.region & shown].sum() / area)

@@ -18,7 +18,7 @@ from s3pot.bank import ReferenceBank
 from s3pot.evidence import PromptOptions
 from s3pot.model import S3POT, ModelOptions
 from s3pot.paper import PaperOptions
-from s3pot.types import OcclusionMask, Reference
+from s3pot.types import OcclusionMask, Reference, reach
 from stream.ahead import LookAhead
 from stream.frame import Frame, FrameResult
 from stream.router import Router
@@ -139,7 +139,9 @@ class Pipeline:
     ) -> OcclusionMask:  # fmt: skip
         """Smooth what the network said of a face, and learn from it."""
         self.router.learn(face, past, logits)
-        smooth = self.smoother.smooth(face.track_id, logits, face.image, face.region, past)
+        smooth = self.smoother.smooth(
+            face.track_id, logits, face.image, reach(face.region), past
+        )
         probability = with_covered(sigmoid(smooth), covered)
         mask = wrap(face, probability, self._references[face.track_id])
         if mask.coverage < LEARN_BELOW_COVERAGE:
@@ -249,12 +251,12 @@ def sigmoid(logits: Field) -> Field:
 
 
 def wrap(face: AlignedFace, probability: Field, reference: Reference) -> OcclusionMask:
-    """Clip to the face and sum up; (S, S) probability in face space.
+    """Clip to the face and its rim, and sum up; (S, S) probability in face space.
 
     What the frame cuts off is black in the crop and may look covered: no share counts it.
     """
     shown = face.region & face.inside
-    inside = np.where(face.region, probability, 0).astype(np.float32)
+    inside = np.where(reach(face.region), probability, 0).astype(np.float32)
     area = max(1, int(shown.sum()))
     return OcclusionMask(
         track_id=face.track_id, probability=inside, region=face.region,

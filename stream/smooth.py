@@ -95,7 +95,7 @@ class Memory:
 
     Attributes:
         logits: (S, S) float32, the last ones.
-        known: (S, S) float32, 1 where they mean something: on the face.
+        known: (S, S) float32, 1 where they mean something.
         picture: the small crop they belong to.
         frames: how many there were.
     """
@@ -129,7 +129,7 @@ class FlowSmoother:
         if memory is None or memory.logits.shape != crop.shape[:2]:
             return None
         way = self._flow.between(memory.picture, self._flow.small(crop), len(crop))
-        # What comes onto the face was beside it before, where nobody said what it is.
+        # What comes to where the mask reaches was beyond before, where nobody said what it is.
         return Past(way.bring(memory.logits), way.trust * way.bring(memory.known))
 
     def smooth(
@@ -142,7 +142,7 @@ class FlowSmoother:
             track_id: whose.
             logits: (S, S) float32, positive = occluder.
             crop: (S, S, 3) uint8 RGB, what they were made from.
-            region: (S, S) bool, the face; beside it logits mean nothing.
+            region: (S, S) bool, where the mask reaches; beyond it logits mean nothing.
             past: what :meth:`recall` said of this crop.
         """
         now = np.clip(logits, -LIMIT, LIMIT).astype(np.float32)
