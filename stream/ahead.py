@@ -92,7 +92,9 @@ def mixed(
         trust = fading * way.trust * (way.bring(other.known[who]) > WHOLE)
         total += trust * way.bring(other.logits[who])
         weight += trust
-    probability = np.where(reach(mask.region), 1 / (1 + np.exp(-total / weight)), 0).astype(np.float32)
+    probability = np.where(reach(mask.region), 1 / (1 + np.exp(-total / weight)), 0).astype(
+        np.float32
+    )
     shown = cut(np.full(size, 255, np.uint8), mask.frame_to_face, side) > 127
     area = max(1, int((mask.region & shown).sum()))
     covered = float((probability > 0.5)[mask.region & shown].sum() / area)

@@ -139,9 +139,7 @@ class Pipeline:
     ) -> OcclusionMask:  # fmt: skip
         """Smooth what the network said of a face, and learn from it."""
         self.router.learn(face, past, logits)
-        smooth = self.smoother.smooth(
-            face.track_id, logits, face.image, reach(face.region), past
-        )
+        smooth = self.smoother.smooth(face.track_id, logits, face.image, reach(face.region), past)
         probability = with_covered(sigmoid(smooth), covered)
         mask = wrap(face, probability, self._references[face.track_id])
         if mask.coverage < LEARN_BELOW_COVERAGE:
