@@ -22,6 +22,8 @@ class Frame:
         time: presentation time in seconds, exact; the first may be other than 0.
         source: name of the source, credentials removed.
         duration: seconds it is shown, exact, where the source says.
+        epoch: of a live source, how often it was connected anew; nothing of another epoch goes on.
+        received_seconds: of a live source, ``time.monotonic()`` when it was decoded.
     """
 
     image: NDArray[np.uint8]
@@ -29,6 +31,8 @@ class Frame:
     time: Fraction
     source: str
     duration: Fraction | None = None
+    epoch: int = 0
+    received_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,197 @@
+"""Sources that come when they come: over a network, or from a camera. They break, and come back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.errors import NoVideoError, SourceError
+from stream.frame import Frame
+from stream.names import scheme_of, shown
+from stream.picture import colour_of, to_rgb
+from stream.sources import SourceInfo
+from stream.timeline import TIME_BASE, Timeline
+
+Image = NDArray[np.uint8]
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 1.0
+"""Between two tries to connect; doubled each time."""
+
+NAP_SECONDS = 0.05
+"""A pause is slept in such pieces, so that nobody waits for it to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """How a live source is opened.
+
+    Attributes:
+        open_seconds, read_seconds: longer waits for an answer, for a packet, count as a break.
+        transport: of RTSP, "tcp" or "udp".
+        give_up_seconds: away for so long, the source has ended; 0: it is waited for.
+    """
+
+    open_seconds: float = 5.0
+    read_seconds: float = 5.0
+    transport: str = "tcp"
+    give_up_seconds: float = 0.0
+
+
+class LiveSource:
+    """A stream by FFmpeg's protocols, or a V4L2 camera; opened again whenever it breaks or ends.
+
+    All frames have the size of the first one: what comes in another size later is fitted in, with
+    black beside it. A frame's ``epoch`` counts the connections.
+
+    Args:
+        name: ``rtsp://``, ``rtmp://``, ``http(s)://``, ``udp://``, ``srt://``, or ``camera:N``.
+        options: see :class:`LiveOptions`.
+
+    Attributes:
+        breaks: how often the source was lost, by cause.
+
+    Raises:
+        SourceError: it cannot be opened now. NoVideoError: it has no pictures.
+    """
+
+    def __init__(self, name: str, options: LiveOptions | None = None) -> None:
+        self._name, self._options = name, options or LiveOptions()
+        self.damage: str | None = None
+        self.notes: list[str] = []
+        self.breaks: dict[str, int] = {}
+        self._closed = False
+        self._timeline = Timeline()
+        self._container: av.container.InputContainer | None = None
+        self._pictures: Iterator[av.VideoFrame] = iter(())
+        self._first = self._connect()
+        stream = self._container.streams.video[0] if self._container else None
+        self.info = SourceInfo(
+            name=shown(name), height=self._first.height, width=self._first.width,
+            time_base=TIME_BASE, rate=stream.average_rate if stream else None, live=True,
+            pix_fmt=self._first.format.name, colour=colour_of(self._first, shown(name)),
+        )  # fmt: skip
+
+    def _connect(self) -> av.VideoFrame:
+        """Open it, and decode the first picture."""
+        limits = (self._options.open_seconds, self._options.read_seconds)
+        place, form, options = self._place()
+        try:
+            self._container = av.open(place, format=form, options=options, timeout=limits)
+            if not self._container.streams.video:
+                raise NoVideoError(f"{shown(self._name)}: has no video stream")
+            stream = self._container.streams.video[0]
+            stream.thread_type = "SLICE"  # frame threads would hold pictures back
+            stream.codec_context.flags |= av.codec.context.Flags.low_delay
+            self._pictures = self._container.decode(stream)
+            return next(self._pictures)
+        except (av.FFmpegError, StopIteration) as error:
+            self._disconnect()
+            raise SourceError(f"{shown(self._name)}: cannot be opened ({reason(error)})") from None
+
+    def _place(self) -> tuple[str, str | None, dict[str, str]]:
+        """What FFmpeg is told: where, in what format, how."""
+        if self._name.startswith("camera:"):
+            number = self._name.removeprefix("camera:")
+            device = f"/dev/video{number}" if number.isdigit() else number
+            return device, "v4l2", {}
+        if scheme_of(self._name) == "rtsp":
+            return self._name, None, {"rtsp_transport": self._options.transport}
+        return self._name, None, {"fflags": "nobuffer"}
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Every frame, until :meth:`close` (or the source is away for ``give_up_seconds``)."""
+        index = epoch = 0
+        picture: av.VideoFrame | None = self._first
+        while picture is not None and not self._closed:
+            yield self._frame(picture, index, epoch)
+            index += 1
+            picture = self._next()
+            if picture is None:
+                epoch += 1
+                picture = self._again()
+
+    def _next(self) -> av.VideoFrame | None:
+        """The next picture; None where the connection ends here."""
+        try:
+            return next(self._pictures)
+        except (av.FFmpegError, StopIteration) as error:
+            cause = reason(error)
+        self.breaks[cause] = self.breaks.get(cause, 0) + 1
+        self._disconnect()
+        return None
+
+    def _again(self) -> av.VideoFrame | None:
+        """Connect anew, as often as it takes; None where nobody waits any longer."""
+        pause, since = FIRST_PAUSE_SECONDS, time.monotonic()
+        limit = self._options.give_up_seconds
+        self._timeline.interrupt()
+        while not self._closed and not (limit and time.monotonic() - since > limit):
+            try:
+                return self._connect()
+            except SourceError:
+                self._sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        return None
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._closed and time.monotonic() < until:
+            time.sleep(NAP_SECONDS)
+
+    def _frame(self, picture: av.VideoFrame, index: int, epoch: int) -> Frame:
+        now = time.monotonic()
+        stamp = None if picture.pts is None else picture.pts * picture.time_base
+        colour = colour_of(picture, self.info.name)
+        image = to_rgb(picture, colour, picture.height, picture.width)
+        image = fitted(image, self.info.height, self.info.width)
+        time_seconds = self._timeline(stamp, now)
+        return Frame(image, index, time_seconds, self.info.name, epoch=epoch, received_seconds=now)
+
+    def _disconnect(self) -> None:
+        container, self._container = self._container, None
+        self._pictures = iter(())
+        if container is not None:
+            container.close()
+
+    def close(self) -> None:
+        """Let it go; from another thread the iteration ends after the packet it waits for."""
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.close()
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in FFmpeg's words and without the name, which may hold a password."""
+    if isinstance(error, StopIteration):
+        return "it ended"
+    if isinstance(error, av.error.ExitError):
+        return "no answer in time"
+    return str(getattr(error, "strerror", None) or type(error).__name__)
+
+
+def fitted(image: Image, height: int, width: int) -> Image:
+    """(H, W, 3) scaled to fit into (height, width, 3), in its middle, with black beside it."""
+    if image.shape[:2] == (height, width):
+        return image
+    scale = min(height / image.shape[0], width / image.shape[1])
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    canvas = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - size[1]) // 2, (width - size[0]) // 2
+    canvas[top : top + size[1], left : left + size[0]] = small
+    return canvas

@@ -1,0 +1,154 @@
+"""Sources that break and come back, and sinks whose receivers do: a real RTSP server on loopback."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from stream.errors import SinkPathError, SourceError
+from stream.frame import Frame, FrameResult
+from stream.live import LiveOptions, LiveSource, fitted
+from stream.publish import PublishSink
+from stream.sources import SourceInfo
+from tests.publisher import publisher
+from tests.relay import Relay
+
+SOON = LiveOptions(open_seconds=5, read_seconds=5, give_up_seconds=8)
+
+
+@pytest.fixture
+def relay() -> Iterator[Relay]:
+    with Relay() as server:
+        yield server
+
+
+def opened(url: str, options: LiveOptions = SOON) -> LiveSource:
+    """The source, as soon as somebody publishes to it."""
+    until = time.monotonic() + 20
+    while True:
+        try:
+            return LiveSource(url, options)
+        except SourceError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
+def test_pictures_come_in_order_on_one_clock(relay: Relay) -> None:
+    with publisher(relay.url(), 60), opened(relay.url()) as source:
+        frames = [frame for frame, _ in zip(source, range(30), strict=False)]
+    assert (source.info.height, source.info.width, source.info.live) == (240, 320, True)
+    assert [frame.index for frame in frames] == list(range(30))
+    levels = [float(frame.image.mean()) for frame in frames]
+    assert all(a < b for a, b in zip(levels, levels[1:], strict=False))  # each is 2 brighter
+    steps = np.diff([float(frame.time) for frame in frames[1:]])
+    assert np.allclose(steps, 0.04, atol=0.002)
+
+
+def test_a_source_that_returns_in_another_size_goes_on_in_the_first(relay: Relay) -> None:
+    with publisher(relay.url(), 40), opened(relay.url()) as source:
+        frames: list[Frame] = []
+        again = None
+        for frame in source:
+            frames.append(frame)
+            if frame.epoch == 0 and len(frames) == 10:
+                relay.cut()
+                relay.start()
+                again = publisher(relay.url(), 60, "160x160")
+            if sum(frame.epoch == 1 for frame in frames) == 10:
+                break
+        assert again is not None
+        again.kill()
+        again.wait()
+    assert {frame.image.shape for frame in frames} == {(240, 320, 3)}
+    assert not frames[-1].image[:, :30].any()  # black beside the square
+    assert frames[-1].image[:, 150:170].all()
+    assert all(a.time < b.time for a, b in zip(frames, frames[1:], strict=False))
+    assert sum(source.breaks.values()) == 1
+
+
+def test_a_source_that_stays_away_ends_when_nobody_waits_any_longer(relay: Relay) -> None:
+    with publisher(relay.url(), 10):
+        source = opened(relay.url(), LiveOptions(give_up_seconds=0.5))
+        assert len(list(source)) >= 1
+
+
+def test_close_ends_the_wait_for_a_source(relay: Relay) -> None:
+    with publisher(relay.url(), 5):
+        source = opened(relay.url(), LiveOptions())
+        frames = iter(source)
+        next(frames)
+    closing = threading.Timer(0.5, source.close)
+    closing.start()
+    assert len(list(frames)) < 10  # and it returns
+    closing.join()
+
+
+def test_no_error_tells_a_password() -> None:
+    with pytest.raises(SourceError, match="127.0.0.1") as caught:
+        LiveSource("rtsp://me:secret@127.0.0.1:9/x?token=hidden", LiveOptions(open_seconds=2))
+    chain = f"{caught.value!r} {caught.value.__cause__!r}"
+    assert "secret" not in chain and "hidden" not in chain
+    with pytest.raises(SinkPathError, match="gopher://host") as refused:
+        PublishSink("gopher://me:secret@host/", SourceInfo("x", 8, 8))
+    assert "secret" not in str(refused.value)
+
+
+def test_a_picture_of_another_shape_is_fitted_in() -> None:
+    image = np.full((100, 50, 3), 9, np.uint8)
+    out = fitted(image, 60, 80)
+    assert out.shape == (60, 80, 3)
+    assert out[:, 25:55].all() and not out[:, :24].any() and not out[:, 56:].any()
+    assert fitted(out, 60, 80) is out
+
+
+def result(index: int) -> FrameResult:
+    image = np.full((48, 64, 3), 20 + index % 200, np.uint8)
+    return FrameResult(Frame(image, index, Fraction(index, 25), "x"), (), ())
+
+
+def test_a_receiver_that_dies_costs_pictures_and_nothing_else(relay: Relay) -> None:
+    sink = PublishSink(relay.url("out"), SourceInfo("x", 48, 64, rate=Fraction(25)))
+    epochs: list[int] = []
+
+    def read() -> None:
+        with opened(relay.url("out"), LiveOptions(give_up_seconds=10)) as source:
+            for frame in source:
+                epochs.append(frame.epoch)
+                if epochs.count(1) == 5:
+                    return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    index, cut_at = 0, None
+    while reader.is_alive() and index < 1500:
+        if cut_at is None and len(epochs) >= 5:
+            relay.cut()
+            cut_at = index
+        if cut_at is not None and index == cut_at + 10:
+            relay.start()
+        sink.write(result(index))
+        index += 1
+        time.sleep(0.02)
+    reader.join(20)
+    sink.close()
+    assert epochs.count(1) == 5
+    assert sink.dropped and sink.notes == [f"rtsp://127.0.0.1:{relay.port}/out: lost 1 times"]
+
+
+def test_a_mute_receiver_does_not_hold_up_the_writer() -> None:
+    import socket
+
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen(5)
+        port = mute.getsockname()[1]
+        sink = PublishSink(f"rtsp://127.0.0.1:{port}/x", SourceInfo("x", 48, 64))
+        for index in range(20):
+            sink.write(result(index))  # it returns, though nobody answers
+        sink.abort()
