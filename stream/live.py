@@ -148,7 +148,8 @@ class LiveSource:
 
     def _frame(self, picture: av.VideoFrame, index: int, epoch: int) -> Frame:
         now = time.monotonic()
-        stamp = None if picture.pts is None else picture.pts * picture.time_base
+        base = picture.time_base
+        stamp = None if picture.pts is None or base is None else picture.pts * base
         colour = colour_of(picture, self.info.name)
         image = to_rgb(picture, colour, picture.height, picture.width)
         image = fitted(image, self.info.height, self.info.width)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from io import BufferedReader
+from typing import cast
 
 import av
 
@@ -38,7 +39,7 @@ def send(source: BufferedReader) -> None:
     order = json.loads(source.readline())
     options = {"rtsp_transport": order["transport"]} if order["format"] == "rtsp" else {}
     with (
-        av.open(AsItComes(source), format="nut", options=AT_ONCE) as stream,
+        av.open(AsItComes(source), "r", format="nut", options=AT_ONCE) as stream,
         av.open(
             order["url"], "w", format=order["format"], options=options, timeout=LIMITS_SECONDS
         ) as output,
@@ -52,6 +53,6 @@ def send(source: BufferedReader) -> None:
 
 if __name__ == "__main__":
     try:
-        send(sys.stdin.buffer)
+        send(cast(BufferedReader, sys.stdin.buffer))
     except (av.FFmpegError, OSError):
         sys.exit(1)  # who started it sees that; no message, for it could hold a password

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_pictures_come_in_order_on_one_clock(relay: Relay) -> None:
     assert (source.info.height, source.info.width, source.info.live) == (240, 320, True)
     assert [frame.index for frame in frames] == list(range(30))
     levels = [float(frame.image.mean()) for frame in frames]
-    assert all(a < b for a, b in zip(levels, levels[1:], strict=False))  # each is 2 brighter
+    assert all(a < b for a, b in pairwise(levels))  # each is 2 brighter
     steps = np.diff([float(frame.time) for frame in frames[1:]])
     assert np.allclose(steps, 0.04, atol=0.002)
 
@@ -68,7 +69,7 @@ def test_a_source_that_returns_in_another_size_goes_on_in_the_first(relay: Relay
     assert {frame.image.shape for frame in frames} == {(240, 320, 3)}
     assert not frames[-1].image[:, :30].any()  # black beside the square
     assert frames[-1].image[:, 150:170].all()
-    assert all(a.time < b.time for a, b in zip(frames, frames[1:], strict=False))
+    assert all(a.time < b.time for a, b in pairwise(frames))
     assert sum(source.breaks.values()) == 1
 
 
@@ -79,21 +80,23 @@ def test_a_source_that_stays_away_ends_when_nobody_waits_any_longer(relay: Relay
 
 
 def test_close_ends_the_wait_for_a_source(relay: Relay) -> None:
-    with publisher(relay.url(), 5):
+    with publisher(relay.url(), 500) as sending:
         source = opened(relay.url(), LiveOptions())
         frames = iter(source)
         next(frames)
+        sending.kill()
     closing = threading.Timer(0.5, source.close)
     closing.start()
-    assert len(list(frames)) < 10  # and it returns
+    assert len(list(frames)) < 400  # and it returns
     closing.join()
 
 
 def test_no_error_tells_a_password() -> None:
-    with pytest.raises(SourceError, match="127.0.0.1") as caught:
+    with pytest.raises(SourceError, match=r"127\.0\.0\.1") as caught:
         LiveSource("rtsp://me:secret@127.0.0.1:9/x?token=hidden", LiveOptions(open_seconds=2))
     chain = f"{caught.value!r} {caught.value.__cause__!r}"
-    assert "secret" not in chain and "hidden" not in chain
+    assert "secret" not in chain
+    assert "hidden" not in chain
     with pytest.raises(SinkPathError, match="gopher://host") as refused:
         PublishSink("gopher://me:secret@host/", SourceInfo("x", 8, 8))
     assert "secret" not in str(refused.value)
@@ -103,7 +106,9 @@ def test_a_picture_of_another_shape_is_fitted_in() -> None:
     image = np.full((100, 50, 3), 9, np.uint8)
     out = fitted(image, 60, 80)
     assert out.shape == (60, 80, 3)
-    assert out[:, 25:55].all() and not out[:, :24].any() and not out[:, 56:].any()
+    assert out[:, 25:55].all()
+    assert not out[:, :24].any()
+    assert not out[:, 56:].any()
     assert fitted(out, 60, 80) is out
 
 
@@ -138,7 +143,8 @@ def test_a_receiver_that_dies_costs_pictures_and_nothing_else(relay: Relay) -> N
     reader.join(20)
     sink.close()
     assert epochs.count(1) == 5
-    assert sink.dropped and sink.notes == [f"rtsp://127.0.0.1:{relay.port}/out: lost 1 times"]
+    assert sink.dropped["receiver lost"] >= 1
+    assert sink.notes[0].startswith(f"rtsp://127.0.0.1:{relay.port}/out: lost ")
 
 
 def test_a_mute_receiver_does_not_hold_up_the_writer() -> None:

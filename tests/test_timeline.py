@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 from stream.timeline import Timeline
 
@@ -30,7 +31,7 @@ def test_missing_and_repeated_stamps_never_go_back() -> None:
     timeline = Timeline()
     got = [timeline(stamp, wall) for stamp, wall in
            [(Fraction(1), 0.0), (None, 0.04), (1 + STEP, 0.08), (1 + STEP, 0.09)]]  # fmt: skip
-    assert all(a < b for a, b in zip(got, got[1:], strict=False))
+    assert all(a < b for a, b in pairwise(got))
     assert timeline.mended == {"missing": 1, "not rising": 2, "astray": 0}
 
 
@@ -53,4 +54,4 @@ def test_pictures_that_were_waiting_come_at_once_and_keep_their_distances() -> N
     timeline = Timeline()
     waited = [timeline(i * STEP, i * 0.001) for i in range(100)]  # four seconds at once
     after = [timeline((100 + i) * STEP, 0.1 + i * 0.04) for i in range(100)]
-    assert {b - a for a, b in zip(waited + after, (waited + after)[1:], strict=False)} == {STEP}
+    assert {b - a for a, b in pairwise(waited + after)} == {STEP}
