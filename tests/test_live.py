@@ -41,8 +41,9 @@ def opened(url: str, options: LiveOptions = SOON) -> LiveSource:
 
 
 def test_pictures_come_in_order_on_one_clock(relay: Relay) -> None:
-    with publisher(relay.url(), 60), opened(relay.url()) as source:
+    with publisher(relay.url(), 500) as sending, opened(relay.url()) as source:
         frames = [frame for frame, _ in zip(source, range(30), strict=False)]
+        sending.kill()
     assert (source.info.height, source.info.width, source.info.live) == (240, 320, True)
     assert [frame.index for frame in frames] == list(range(30))
     levels = [float(frame.image.mean()) for frame in frames]
@@ -52,7 +53,7 @@ def test_pictures_come_in_order_on_one_clock(relay: Relay) -> None:
 
 
 def test_a_source_that_returns_in_another_size_goes_on_in_the_first(relay: Relay) -> None:
-    with publisher(relay.url(), 40), opened(relay.url()) as source:
+    with publisher(relay.url(), 500), opened(relay.url()) as source:
         frames: list[Frame] = []
         again = None
         for frame in source:
@@ -60,7 +61,7 @@ def test_a_source_that_returns_in_another_size_goes_on_in_the_first(relay: Relay
             if frame.epoch == 0 and len(frames) == 10:
                 relay.cut()
                 relay.start()
-                again = publisher(relay.url(), 60, "160x160")
+                again = publisher(relay.url(), 500, "160x160")
             if sum(frame.epoch == 1 for frame in frames) == 10:
                 break
         assert again is not None
@@ -74,8 +75,9 @@ def test_a_source_that_returns_in_another_size_goes_on_in_the_first(relay: Relay
 
 
 def test_a_source_that_stays_away_ends_when_nobody_waits_any_longer(relay: Relay) -> None:
-    with publisher(relay.url(), 10):
+    with publisher(relay.url(), 500) as sending:
         source = opened(relay.url(), LiveOptions(give_up_seconds=0.5))
+        sending.kill()
         assert len(list(source)) >= 1
 
 
