@@ -132,6 +132,22 @@ class EffectSettings(Section):
     background: Color
 
 
+Hide = Literal["face", "occluder", "both", "neither"]
+
+
+class PrivacySettings(Section):
+    policy: str
+    hide: Hide
+    who: Literal["all", "ids", "all-but"]
+    ids: tuple[Annotated[int, Field(ge=1)], ...]
+    rest: Hide
+    effect: str
+    held_frames: Annotated[int, Field(ge=0)]
+    wait_seconds: Annotated[float, Field(ge=0, le=3600)]
+    delay_frames: Annotated[int, Field(ge=0, le=16)]
+    audit: str
+
+
 class OutputSettings(Section):
     crf: Annotated[int, Field(ge=0, le=51)]
     preset: Preset
@@ -150,6 +166,7 @@ class Settings(Section):
     treat: TreatSettings
     smooth: SmoothSettings
     effect: EffectSettings
+    privacy: PrivacySettings
     output: OutputSettings
 
 

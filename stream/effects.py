@@ -22,6 +22,10 @@ from stream.patch import Image, Patch, Weight, blend, border, look, shrink, smoo
 Effect = Callable[[Image, Sequence[OcclusionMask]], Image]
 """(image (H, W, 3) uint8 RGB, masks) -> a new image of the same shape; the input is not written."""
 
+StandIn = Callable[[Image, NDArray[np.uint8], float], Image]
+"""(picture (h, w, 3), the part of it that is hidden (h, w) 0 or 1, length of a face in px) -> what is
+shown in its place, (h, w, 3): made of that part alone."""
+
 OUTLINE_PX = 1.6
 """Half the width over which the outline's line falls off."""
 
@@ -104,61 +108,84 @@ def cutout(settings: Settings) -> Effect:
 
 def blur(settings: Settings) -> Effect:
     """The visible face blurred past recognition; nothing of the occluder bleeds in."""
-
-    def paint(patch: Patch) -> Image:
-        sigma_px = max(settings.effect.blur * patch.face_px, 1.0)
-        # A wide blur has no detail to lose: make it where four steps are one sigma.
-        step_px = max(sigma_px / 4, 1.0)
-        return hide(patch, step_px, sigma_px / step_px, cv2.INTER_LINEAR)
-
-    return in_boxes(paint, settings.effect.feather)
+    return hiding(settings, blurred(settings))
 
 
 def pixelate(settings: Settings) -> Effect:
     """The visible face in large blocks; nothing of the occluder bleeds in."""
-
-    def paint(patch: Patch) -> Image:
-        block_px = max(patch.face_px / settings.effect.blocks, 1.0)
-        return hide(patch, block_px, 0.0, cv2.INTER_NEAREST)
-
-    return in_boxes(paint, settings.effect.feather)
+    return hiding(settings, in_blocks(settings))
 
 
 def solid(settings: Settings) -> Effect:
     """The visible face in one colour."""
+    return hiding(settings, in_one_colour(settings))
+
+
+def hiding(settings: Settings, stand_in: StandIn) -> Effect:
+    """The visible face replaced."""
 
     def paint(patch: Patch) -> Image:
-        return blend(patch.picture, plain(patch.picture, settings.effect.color), patch.visible)
+        instead = stand_in(patch.picture, bare_face(patch), patch.face_px)
+        return blend(patch.picture, instead, patch.visible)
 
     return in_boxes(paint, settings.effect.feather)
 
 
-def hide(patch: Patch, step_px: float, sigma: float, enlarge: int) -> Image:
-    """Replace the visible face by an average of the visible face alone.
+def blurred(settings: Settings) -> StandIn:
+    """A Gaussian blur as wide as the settings have it."""
+
+    def stand_in(picture: Image, source: NDArray[np.uint8], face_px: float) -> Image:
+        sigma_px = max(settings.effect.blur * face_px, 1.0)
+        # A wide blur has no detail to lose: make it where four steps are one sigma.
+        step_px = max(sigma_px / 4, 1.0)
+        return average(picture, source, step_px, sigma_px / step_px, cv2.INTER_LINEAR)
+
+    return stand_in
+
+
+def in_blocks(settings: Settings) -> StandIn:
+    """Blocks, so many along a face."""
+
+    def stand_in(picture: Image, source: NDArray[np.uint8], face_px: float) -> Image:
+        block_px = max(face_px / settings.effect.blocks, 1.0)
+        return average(picture, source, block_px, 0.0, cv2.INTER_NEAREST)
+
+    return stand_in
+
+
+def in_one_colour(settings: Settings) -> StandIn:
+    """Nothing of the picture."""
+    return lambda picture, source, face_px: plain(picture, settings.effect.color)
+
+
+def average(
+    picture: Image, source: NDArray[np.uint8], step_px: float, sigma: float, enlarge: int
+) -> Image:
+    """An average of a part of a picture, everywhere.
 
     The picture is weighted before it is averaged and divided by the averaged weight after
-    (normalized convolution, Knutsson and Westin 1993), so a covered pixel counts for nothing.
+    (normalized convolution, Knutsson and Westin 1993), so a pixel off the part counts for nothing.
 
     Args:
-        patch: the box.
+        picture: (h, w, 3).
+        source: (h, w) 0 or 1, the part.
         step_px: side of the square that one averaged pixel stands for.
         sigma: of a Gaussian blur among those, in steps.
         enlarge: OpenCV's interpolation for the way back.
     """
-    height, width = patch.picture.shape[:2]
+    height, width = picture.shape[:2]
     steps = (max(int(np.ceil(width / step_px)), 1), max(int(np.ceil(height / step_px)), 1))
-    weight = bare_face(patch)
-    masked = cv2.bitwise_and(patch.picture, patch.picture, mask=weight).astype(np.float32)
+    masked = cv2.bitwise_and(picture, picture, mask=source).astype(np.float32)
     color = soften(np.asarray(cv2.resize(masked, steps, interpolation=cv2.INTER_AREA)), sigma)
     total = soften(
-        np.asarray(cv2.resize(weight.astype(np.float32), steps, interpolation=cv2.INTER_AREA)),
+        np.asarray(cv2.resize(source.astype(np.float32), steps, interpolation=cv2.INTER_AREA)),
         sigma,
     )
-    # Where no bare face is near, the mean of all of it stands in.
+    # Where nothing of the part is near, the mean of all of it stands in.
     mean = color.sum((0, 1)) / max(total.sum(), 1e-6)
     small = (color + 1e-4 * mean) / (total + 1e-4)[..., None]
-    average = cv2.resize(np.rint(small).astype(np.uint8), (width, height), interpolation=enlarge)
-    return blend(patch.picture, np.asarray(average, np.uint8), patch.visible)
+    enlarged = cv2.resize(np.rint(small).astype(np.uint8), (width, height), interpolation=enlarge)
+    return np.asarray(enlarged, np.uint8)
 
 
 def bare_face(patch: Patch) -> NDArray[np.uint8]:
@@ -233,6 +260,12 @@ effects: dict[str, Callable[[Settings], Effect]] = {
     "none": none, "overlay": overlay, "matte": matte, "cutout": cutout, "blur": blur,
     "pixelate": pixelate, "solid": solid, "restore": restore, "sticker": sticker,
 }  # fmt: skip
+
+
+stand_ins: dict[str, Callable[[Settings], StandIn]] = {
+    "blur": blurred, "pixelate": in_blocks, "solid": in_one_colour,
+}  # fmt: skip
+"""What can hide something."""
 
 
 def build_effect(settings: Settings) -> Effect:

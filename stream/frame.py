@@ -43,8 +43,10 @@ class FrameResult:
         frame: the picture the result belongs to.
         faces: the tracked faces, seen or coasting, by track_id.
         masks: one per face, same order.
+        looked: whether the detector ran on this frame, so that a new face would have been found.
     """
 
     frame: Frame
     faces: tuple[TrackedFace, ...]
     masks: tuple[OcclusionMask, ...]
+    looked: bool = False

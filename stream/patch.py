@@ -42,10 +42,15 @@ class Patch:
 
     @property
     def face_px(self) -> float:
-        """Longer side of the whole face in px of the frame, also where the frame cuts it."""
-        rows, columns = self.mask.region.any(1), self.mask.region.any(0)
-        side = max(np.ptp(np.flatnonzero(rows)), np.ptp(np.flatnonzero(columns))) + 1
-        return float(side) / shrink(self.mask)
+        """See :func:`face_px`."""
+        return face_px(self.mask)
+
+
+def face_px(mask: OcclusionMask) -> float:
+    """Longer side of the whole face in px of the frame, also where the frame cuts it."""
+    rows, columns = mask.region.any(1), mask.region.any(0)
+    side = max(np.ptp(np.flatnonzero(rows)), np.ptp(np.flatnonzero(columns))) + 1
+    return float(side) / shrink(mask)
 
 
 def look(image: Image, mask: OcclusionMask, feather: float) -> Patch | None:

@@ -86,7 +86,7 @@ class Pipeline:
                 hidden = np.where(face.inside, mask.probability, 1).astype(np.float32)
                 self.tracker.cover(face.track_id, at_points(hidden, face.landmarks))
             self.keep({face.track_id for face in faces})
-            yield from self.ahead.push(FrameResult(frame, tuple(tracked), tuple(masks)))
+            yield from self.ahead.push(FrameResult(frame, tuple(tracked), tuple(masks), wanted))
         yield from self.ahead.flush()
 
     def occlusions(

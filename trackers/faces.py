@@ -59,6 +59,8 @@ class TrackedFace:
         age: frames since the track began or the face came back, 0 in its first frame.
         state: see :class:`TrackState`.
         behind: track_ids of the faces that are in front of this one.
+        support: 0-1, share of the landmarks tried that flow could follow into this frame.
+        adrift: the picture leapt away from under a hidden face, and nobody knows where it went.
     """
 
     track_id: int
@@ -70,6 +72,8 @@ class TrackedFace:
     age: int
     state: TrackState
     behind: tuple[int, ...] = ()
+    support: float = 0.0
+    adrift: bool = False
 
 
 @dataclass(frozen=True, slots=True)

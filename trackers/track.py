@@ -296,4 +296,5 @@ class Track:
             track_id=self.track_id, identity=self.identity, landmarks=self.landmarks,
             trust=trust.astype(np.float32), box_px=self.box_px, score=self.score,
             age=self.age, state=self.state, behind=tuple(sorted(self.behind)),
+            support=self.motion.support, adrift=self.adrift,
         )  # fmt: skip

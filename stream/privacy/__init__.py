@@ -1,0 +1,1 @@
+"""The policy that fails closed. Read :mod:`stream.privacy.policy` first."""

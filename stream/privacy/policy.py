@@ -1,0 +1,307 @@
+"""Nothing that may be an uncovered face leaves: what cannot be believed is covered.
+
+Of each face in each frame, the first line that holds (``who`` and ``hide``: see ``choice.py``):
+
+======  ========================================================================  ==================
+state   a face is so if                                                           what leaves
+======  ========================================================================  ==================
+lost    it was sure once, and ended inside the picture with no face in its place;  nothing: the whole
+        or the picture leapt away from under it while it was hidden (adrift)       picture is covered
+unsure  it is in one of its first two good frames; its box jumped; the mesh's    all but its head:
+        score or the mask's confidence is low; more than 85 % of it is covered;    1.6 times its box,
+        the mask is not finite, stale, or not where the face is; it coasts for     more while coasting
+        more than ``held_frames``, or with neither flow nor a cover to speak for it
+held    it is hidden, coasts, and nothing speaks against it                        what the mask says
+sure    it is seen, and nothing speaks against it                                  what the mask says
+======  ========================================================================  ==================
+
+The whole picture is also covered, whatever is to be hidden and of whom, at the start; where
+:meth:`PrivacyPolicy.blind` says that nothing is known (the model raised, timed out, ...); where a
+result's boxes or landmarks are not finite; at :meth:`PrivacyPolicy.restarted`, a change of the picture's
+size, and a cut at which a face ended.  It opens with the second of two frames that agree: the detector
+looked in both, nothing failed between, and every frame from the one to the other shows the same ids, each
+where it was.  A lost face keeps it closed besides until its id is back, until a face that came up since
+stands where it was, or until the detector has looked for ``wait_seconds`` and not found it.
+
+A face that ended otherwise (at the edge, where another one now is, or that never was sure) leaves its
+head's last box covered for ``wait_seconds`` of looks, and does not blind.
+
+Pictures are held back by ``delay_frames``: a face is first found some frames after it could be seen, and
+what is still held of these is covered where it was found.  What had left by then is counted.
+
+What remains: a face that the detector does not find is not covered, and neither is what of one that
+had left before it was found; where the mask decides, it may be wrong (``MARGIN`` of ``cover.py`` takes its
+edge off what is kept); ids are believed as long as no face is unsure.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.effects import StandIn
+from stream.frame import Frame, FrameResult
+from stream.patch import Image
+from stream.privacy.audit import Audit, in_a_word
+from stream.privacy.certainty import Certainty, Memory, broken
+from stream.privacy.choice import Choice
+from stream.privacy.cover import Hide, blank, head_box, paint_box, paint_mask
+from stream.privacy.gate import Gate
+from stream.privacy.missing import Absentees, how_it_ended
+from trackers.faces import TrackedFace
+from trackers.flow import scene_cut
+
+Box = NDArray[np.float32]
+
+DRIFT, MOST_DRIFT = 0.02, 0.4
+"""Of its sides a face's head is larger with every frame that it coasts, and at most."""
+
+BACK = 0.15
+"""Of its sides, a face that was just found is taken to have moved by in a frame before."""
+
+LEAK_FRAMES = 5
+"""A face is taken to have been in the picture for so many frames before it was found."""
+
+
+@dataclass(slots=True, eq=False)
+class Leaving:
+    """A picture that is to leave.
+
+    Attributes:
+        result: what leaves: the picture covered, no reference of any face.
+        boxes_px: (4,) each, covered in it.
+        whole: all of it is covered.
+        leaked: it is counted as one in which an uncovered face could have leaked.
+    """
+
+    result: FrameResult
+    boxes_px: list[Box] = field(default_factory=list)
+    whole: bool = False
+    leaked: bool = False
+
+    def covers(self, box_px: Box) -> bool:
+        """Whether nothing of a box can be seen."""
+        height, width = self.result.frame.image.shape[:2]
+        inside = np.clip(box_px, 0, np.tile((width, height), 2))
+        return self.whole or any(
+            bool((held[:2] <= inside[:2]).all() and (held[2:] >= inside[2:]).all())
+            for held in self.boxes_px
+        )
+
+
+class PrivacyPolicy:
+    """See the module. Not thread-safe.
+
+    If it raises, nothing has left: call :meth:`blind` with the frame.
+
+    Args:
+        choice: of whom what is hidden.
+        stand_in: what is shown in its place.
+        audit: is filled.
+        audit_path: :meth:`close` writes it there; None: nowhere.
+        held_frames, wait_seconds, delay_frames: see the module.
+    """
+
+    def __init__(
+        self, choice: Choice, stand_in: StandIn, audit: Audit, *, audit_path: Path | None = None,
+        held_frames: int = 12, wait_seconds: float = 2.0, delay_frames: int = 2,
+    ) -> None:  # fmt: skip
+        self.audit, self._audit_path = audit, audit_path
+        self._choice, self._stand_in = choice, stand_in
+        self._held_frames, self._delay_frames = held_frames, delay_frames
+        self._absentees = Absentees(wait_seconds)
+        self.reset()
+
+    def reset(self) -> None:
+        """Another stream begins, closed; the audit goes on."""
+        self._forget("start")
+        self._choice.reset()
+        self._held: deque[Leaving] = deque()
+        self._recent: deque[Leaving] = deque(maxlen=max(LEAK_FRAMES, self._delay_frames))
+
+    def restarted(self, cause: str, *, ids_kept: bool = False) -> None:
+        """The stream began anew: who was there is not expected again.
+
+        Args:
+            cause: in plain words.
+            ids_kept: the tracker was not reset, and ids mean what they did; else from now on
+                everybody is hidden as those are whom ``who`` chooses.
+        """
+        self._forget(in_a_word(cause))
+        if not ids_kept:
+            self._choice.void()
+
+    def _forget(self, cause: str) -> None:
+        self._gate = Gate()
+        self._gate.close(cause)
+        self._memories: dict[int, Memory] = {}
+        self._absentees.clear()
+        self._before: Frame | None = None
+
+    def blind(self, frame: Frame, cause: str) -> Iterator[FrameResult]:
+        """Nothing is known of this frame: it is covered, and whoever was there is expected again.
+
+        Args:
+            frame: as it came.
+            cause: in plain words.
+        """
+        self._gate.close(in_a_word(cause))
+        for memory in self._memories.values():
+            memory.steady = 0
+        yield from self._leave(FrameResult(frame, (), ()), [])
+
+    def push(self, result: FrameResult) -> Iterator[FrameResult]:
+        """One result in; what may leave of the one of ``delay_frames`` ago out, if there is one."""
+        cause = broken(result)
+        if cause:
+            yield from self.blind(result.frame, cause)
+            return
+        if self._before is not None and self._before.image.shape != result.frame.image.shape:
+            self.restarted("size changed", ids_kept=True)
+        self._choice.see(face.track_id for face in result.faces)
+        self._see_ends(result)
+        born = [face for face in result.faces if face.track_id not in self._memories]
+        self._watch(result, born)
+        states = self._judge(result)
+        self._open(result, states)
+        hidden = [self._hides(face, states[face.track_id]) for face in result.faces]
+        self._cover_late([f.box_px for f, hide in zip(result.faces, hidden, strict=True)
+                          if f in born and hide != "neither"])  # fmt: skip
+        self._before = result.frame
+        yield from self._leave(result, hidden)
+
+    def flush(self) -> Iterator[FrameResult]:
+        """What is still held, at the end of a stream or where it pauses."""
+        while self._held:
+            yield self._held.popleft().result
+
+    def close(self) -> None:
+        """Write the audit, if it is wanted.
+
+        Raises:
+            SinkError: it cannot be written.
+        """
+        if self._audit_path is not None:
+            self.audit.write(self._audit_path)
+
+    def _see_ends(self, result: FrameResult) -> None:
+        """Faces of the frame before that are no more."""
+        here = {face.track_id for face in result.faces}
+        ended = {k: memory for k, memory in self._memories.items() if k not in here}
+        if not ended:
+            return
+        if self._is_cut(result.frame):
+            self._forget("cut")
+            return
+        for track_id, memory in ended.items():
+            del self._memories[track_id]
+            if self._choice.hides(track_id) != "neither":
+                end = how_it_ended(memory, result.faces, result.frame.image.shape)
+                self._absentees.add(track_id, memory.box_px, end)
+                if end == "lost":
+                    self._gate.close("lost")
+
+    def _is_cut(self, frame: Frame) -> bool:
+        """Whether the picture around the faces is another one than before."""
+        if self._before is None:
+            return False
+        boxes = np.stack([memory.box_px for memory in self._memories.values()])
+        return scene_cut(grey(self._before.image), grey(frame.image), boxes)
+
+    def _watch(self, result: FrameResult, born: list[TrackedFace]) -> None:
+        """Those that are missing may be back, or given up."""
+        step = float(result.frame.time - self._before.time) if self._before else 0.0
+        places = {face.track_id: face.box_px for face in born}
+        watched = step if result.looked else 0.0
+        self.audit.given_up += self._absentees.watch(result.faces, places, watched)
+
+    def _judge(self, result: FrameResult) -> dict[int, Certainty]:
+        states = {}
+        for face, mask in zip(result.faces, result.masks, strict=True):
+            memory = self._memories.setdefault(
+                face.track_id, Memory(face.box_px, np.zeros(2, np.float32), result.frame.index)
+            )
+            states[face.track_id], doubt = memory.judge(face, mask, self._held_frames)
+            if doubt:
+                self.audit.doubts[doubt] += 1
+        self.audit.faces.update(state.value for state in states.values())
+        self.audit.faces["lost"] += self._absentees.blinding
+        return states
+
+    def _open(self, result: FrameResult, states: dict[int, Certainty]) -> None:
+        """Whether the picture as a whole may leave."""
+        adrift = [k for k, state in states.items() if state is Certainty.LOST]
+        if any(self._choice.hides(track_id) != "neither" for track_id in adrift):
+            self._gate.close("lost")
+            return
+        places = {face.track_id: face.box_px for face in result.faces}
+        self._gate.see(places, looked=result.looked, may_open=not self._absentees.blinding)
+
+    def _hides(self, face: TrackedFace, state: Certainty) -> Hide:
+        """What of a face is covered; who somebody is, is only believed of one that can be."""
+        if state in (Certainty.SURE, Certainty.HELD):
+            return self._choice.hides(face.track_id)
+        return "both" if self._choice.hides_any else "neither"
+
+    def _cover_late(self, born_px: list[Box]) -> None:
+        """Faces were just found: cover what is still held where they were, count what has left."""
+        for box_px in born_px:
+            for back, leaving in enumerate(reversed(self._recent), 1):
+                if leaving in self._held and not leaving.whole:
+                    place = head_box(box_px, BACK * back)
+                    paint_box(leaving.result.frame.image, place, self._stand_in)
+                    leaving.boxes_px.append(place)
+                    self.audit.covered_late += 1
+                if back <= LEAK_FRAMES and not leaving.leaked and not leaving.covers(box_px):
+                    leaving.leaked = True
+                    self.audit.possible_leaks += 1
+
+    def _leave(self, result: FrameResult, hidden: list[Hide]) -> Iterator[FrameResult]:
+        """Cover the picture, hold it back, and let go what is held too long."""
+        leaving = self._covered(result, hidden)
+        self._count(leaving, hidden)
+        self._recent.append(leaving)
+        self._held.append(leaving)
+        while len(self._held) > self._delay_frames:
+            yield self._held.popleft().result
+
+    def _covered(self, result: FrameResult, hidden: list[Hide]) -> Leaving:
+        masks = tuple(replace(mask, reference=None) for mask in result.masks)
+        frame = result.frame
+        if self._gate.cause:
+            image = blank(frame.image)
+            return Leaving(
+                replace(result, frame=replace(frame, image=image), masks=masks), [], True
+            )
+        image, boxes_px = frame.image.copy(), self._absentees.boxes_px
+        for face, mask, hide in zip(result.faces, result.masks, hidden, strict=True):
+            if hide == "both":
+                drift = min(DRIFT * self._memories[face.track_id].coasting, MOST_DRIFT)
+                boxes_px.append(head_box(face.box_px, drift))
+            elif hide != "neither":
+                paint_mask(image, mask, hide, self._stand_in)
+        for box_px in boxes_px:
+            paint_box(image, box_px, self._stand_in)
+        return Leaving(replace(result, frame=replace(frame, image=image), masks=masks), boxes_px)
+
+    def _count(self, leaving: Leaving, hidden: list[Hide]) -> None:
+        self.audit.frames += 1
+        if leaving.whole:
+            self.audit.covered_frames += 1
+            self.audit.causes[self._gate.cause] += 1
+            return
+        self.audit.unlooked_frames += not leaving.result.looked
+        for face, hide in zip(leaving.result.faces, hidden, strict=True):
+            ids = self.audit.shown_ids if hide == "neither" else self.audit.hidden_ids
+            ids.add(face.track_id)
+
+
+def grey(image: Image) -> Image:
+    """(H, W) uint8 of an RGB picture."""
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
