@@ -148,6 +148,17 @@ class PrivacySettings(Section):
     audit: str
 
 
+Wait = Annotated[float, Field(gt=0, le=3600)]
+
+
+class LiveSettings(Section):
+    budget_seconds: Annotated[float, Field(ge=0, le=60)]
+    open_seconds: Wait
+    read_seconds: Wait
+    give_up_seconds: Annotated[float, Field(ge=0)]
+    transport: Literal["tcp", "udp"]
+
+
 class OutputSettings(Section):
     crf: Annotated[int, Field(ge=0, le=51)]
     preset: Preset
@@ -167,6 +178,7 @@ class Settings(Section):
     smooth: SmoothSettings
     effect: EffectSettings
     privacy: PrivacySettings
+    live: LiveSettings
     output: OutputSettings
 
 

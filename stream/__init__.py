@@ -38,8 +38,8 @@ def occlusions(
     # Imported here: `s3pot --help` must not wait for torch.
     from configs import load_settings  # noqa: PLC0415
     from stream.errors import SourceError  # noqa: PLC0415
+    from stream.inlets import open_source  # noqa: PLC0415
     from stream.pipeline import Pipeline  # noqa: PLC0415
-    from stream.sources import open_source  # noqa: PLC0415
 
     opened = open_source(str(source))
     try:

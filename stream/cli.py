@@ -1,12 +1,16 @@
 """The command ``s3pot``. Nothing heavy is imported before a command runs, so ``--help`` is at once.
 
-Exit status: 0 done, 1 an internal failure, 2 bad input, 130 stopped by Ctrl-C.
+Exit status: 0 done, 1 an internal failure, 2 bad input, 130 stopped by Ctrl-C, 143 by
+SIGTERM.
 """
 
 # ruff: noqa: PLC0415  a command pays for its own imports only
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +20,7 @@ import typer
 from stream import train_generators, train_prompts  # noqa: F401  they add commands to `train`
 from stream.bench.command import app as bench
 from stream.eval_command import eval_command
+from stream.names import shown
 from stream.refusal import BAD_INPUT, bad_input, say
 from stream.train import app as train
 from stream.weights import app as weights
@@ -34,7 +39,7 @@ app.add_typer(weights, name="weights")
 app.add_typer(bench, name="bench")
 app.command("eval")(eval_command)
 
-STOPPED = 130
+STOPPED, TERMINATED = 130, 143
 
 Config = Annotated[
     str | None,
@@ -58,18 +63,35 @@ EffectName = Annotated[
 
 @app.command("run")
 def run_command(
-    source: Annotated[str, typer.Argument(metavar="IN", help="Video to read.")],
-    output: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Video to write: mp4, mov, mkv, webm.")
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="IN", help="A file, camera:0, rtsp://, rtmp://, http(s)://, udp:// or srt://."
+        ),
+    ],
+    outputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="OUT...",
+            help="Files (mp4, mov, mkv, webm), rtsp://, rtmp://, udp://, masks:DIR, json:FILE, or - (NUT).",
+        ),
     ],
     *,
     effect: EffectName = None,
     compute: ComputeMode = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(metavar="POLICY", help="privacy: what cannot be believed is covered; open."),
+    ] = None,
+    hide: Annotated[
+        str | None,
+        typer.Option(metavar="WHO", help="With --policy privacy: all, ids=1,2 or all-but=1,2."),
+    ] = None,
     masks: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write one PNG mask a frame.")
+        Path | None, typer.Option(metavar="DIR", help="The same as masks:DIR.")
     ] = None,
     json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the faces, a line a frame.")
+        Path | None, typer.Option(metavar="FILE", help="The same as json:FILE.")
     ] = None,
     config: Config = None,
     overrides: Overrides = None,
@@ -80,19 +102,45 @@ def run_command(
     from stream.job import Job
     from stream.progress import ProgressBar
 
+    named = [*outputs, *([f"masks:{masks}"] if masks else []), *([f"json:{json}"] if json else [])]
     with bad_input(ValueError, OSError):
-        job = Job(
-            source, output, settings_of(config, overrides, effect, compute), masks=masks, json=json
-        )
+        chosen = [*(overrides or ()), *privacy_overrides(policy, hide)]
+        job = Job(source, named, settings_of(config, chosen, effect, compute))
+    output = shown(outputs[0])
     with job, ProgressBar(job.info.frames, quiet=quiet) as bar, bad_input(StreamError):
         try:
-            report = job.run(bar)
-        except KeyboardInterrupt:
-            say(f"stopped by Ctrl-C; {output} holds the {counted(bar.frames, 'frame')} so far")
-            raise typer.Exit(STOPPED) from None
-    tell(report, job.info.name, output, quiet=quiet)
+            with interruptible():
+                report = job.run(bar)
+        except KeyboardInterrupt as stop:
+            how = str(stop) or "Ctrl-C"
+            say(f"stopped by {how}; {output} holds the {counted(bar.frames, 'frame')} so far")
+            raise typer.Exit(TERMINATED if how == "SIGTERM" else STOPPED) from None
+    tell(report, job.info.name, output, quiet=quiet or "-" in outputs)
     if report.damage:  # the frames before it are delivered, and no script takes them for the whole
         raise typer.Exit(BAD_INPUT)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does: what was begun is finished."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt("SIGTERM")
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def privacy_overrides(policy: str | None, hide: str | None) -> list[str]:
+    """``--policy privacy --hide all-but=3`` as settings."""
+    chosen = [f'privacy.policy="{policy}"'] if policy else []
+    if hide:
+        who, _, ids = hide.partition("=")
+        chosen += [f'privacy.who="{who}"'] + ([f"privacy.ids=[{ids}]"] if ids else [])
+    return chosen
 
 
 def settings_of(
@@ -108,7 +156,7 @@ def settings_of(
     return load_settings(config, [*(overrides or ()), *chosen])
 
 
-def tell(report: RunReport, source: str, output: Path, *, quiet: bool) -> None:
+def tell(report: RunReport, source: str, output: str, *, quiet: bool) -> None:
     """What was wrong on stderr, then one line of what was done; no name holds a password."""
     if report.damage:
         text = report.damage
@@ -117,6 +165,10 @@ def tell(report: RunReport, source: str, output: Path, *, quiet: bool) -> None:
         say(note)
     for cause, count in sorted(report.drops.items()):
         say(f"{counted(count, 'frame')} dropped: {cause}")
+    for kind, count in sorted(report.failures.items()):
+        say(f"the model failed in {counted(count, 'frame')}: {kind}")
+    if report.filled:
+        say(f"no signal for {counted(report.filled, 'picture')}")
     if not report.faces:
         say(f"{source}: no face was found; the video passes through without an effect")
     if not quiet:
@@ -132,7 +184,11 @@ def summary(report: RunReport) -> str:
         share = report.looks / (report.looks + report.carried)
         parts.append(f"network on {100 * share:.0f} % of the faces")
     speed = report.frames / max(report.seconds, 1e-9)
-    return f"{', '.join(parts)}; {report.seconds:.1f} s, {speed:.1f} frames a second"
+    done = f"{', '.join(parts)}; {report.seconds:.1f} s, {speed:.1f} frames a second"
+    if report.latency_seconds is None:
+        return done
+    p50, p95, p99 = (f"{1000 * seconds:.0f}" for seconds in report.latency_seconds)
+    return f"{done}; latency p50 {p50}, p95 {p95}, p99 {p99} ms"
 
 
 def counted(number: int, noun: str) -> str:
@@ -197,7 +253,7 @@ def demo_command(
         except KeyboardInterrupt:
             say("stopped by Ctrl-C")
             raise typer.Exit(STOPPED) from None
-    tell(report, demo.info.name, demo.composite, quiet=True)
+    tell(report, demo.info.name, str(demo.composite), quiet=True)
     for line in demo.lines(report):
         typer.echo(line)
 

@@ -62,7 +62,7 @@ class Demo:
         self.source = source
         self.composite = folder / "composite.mp4"
         self._best: FrameResult | None = None
-        self._job = Job(source, self.composite, settings)
+        self._job = Job(source, [str(self.composite)], settings)
         self.info: SourceInfo = self._job.info
 
     def run(self, on_result: Callable[[FrameResult], None]) -> RunReport:

@@ -44,9 +44,11 @@ class FrameResult:
         faces: the tracked faces, seen or coasting, by track_id.
         masks: one per face, same order.
         looked: whether the detector ran on this frame, so that a new face would have been found.
+        failure: why nothing is known of this frame, in plain words; empty where all went well.
     """
 
     frame: Frame
     faces: tuple[TrackedFace, ...]
     masks: tuple[OcclusionMask, ...]
     looked: bool = False
+    failure: str = ""

@@ -1,34 +1,40 @@
-"""One conversion: a source, the pipeline and the sinks, opened together."""
+"""One run: a source, the pipeline, the composer and the outputs, opened together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from configs.settings import Settings
-from stream.effects import build_effect
+from stream.composer import Composer
 from stream.frame import FrameResult
+from stream.inlets import open_source
+from stream.names import shown
+from stream.outlets import Context, is_remote, kind_of, open_outlet
 from stream.pipeline import Pipeline
+from stream.policy import build_policy
+from stream.queues import SinkThread
 from stream.run import RunReport, run
-from stream.sinks import JsonSink, MaskSink, Sink, VideoSink
-from stream.sources import SourceInfo, open_source
+from stream.sinks import Sink
+from stream.sources import SourceInfo
+
+LIVE_DEPTH = 8
+"""Pictures that may wait for a sink, before the oldest are dropped."""
 
 
 class Job:
-    """A video in, a composited video out; masks and a list of faces beside it if wanted.
+    """A source in; composited pictures, masks and lists of faces out.
 
     Opens everything at once, cheap things first, so that a mistake is told before work begins; if
     one cannot be opened, nothing of the others is left behind.
 
     Args:
-        source: name for :func:`stream.sources.open_source`.
-        output: the video to write.
+        source: name for :func:`stream.inlets.open_source`.
+        outputs: names for :func:`stream.outlets.open_outlet`; at least one.
         settings: what is drawn, and how.
-        masks: directory for one PNG a frame.
-        json: file for one line a frame.
 
     Attributes:
         info: of the source.
@@ -39,36 +45,36 @@ class Job:
         OSError: something cannot be read or written.
     """
 
-    def __init__(
-        self, source: str, output: Path, settings: Settings, *,
-        masks: Path | None = None, json: Path | None = None,
-    ) -> None:  # fmt: skip
-        _check_different(output, masks, json)
-        effect = build_effect(settings)
+    def __init__(self, source: str, outputs: Sequence[str], settings: Settings) -> None:
+        _check_different(outputs)
+        policy = build_policy(settings)
         with ExitStack() as failed:
-            self._source = open_source(source)
+            self._source = open_source(source, settings.live)
             failed.callback(self._source.close)
             self.info: SourceInfo = self._source.info
             path = Path(source.removeprefix("file://"))
-            beside = path if path.is_file() else None
-            self._sinks: list[Sink] = []
-
-            def add(sink: Sink) -> None:
-                self._sinks.append(sink)
+            context = Context(self.info, settings, path if path.is_file() else None)
+            threads = []
+            for name in outputs:
+                sink = open_outlet(name, context)
                 failed.callback(sink.abort)
-
-            crf, preset = settings.output.crf, settings.output.preset
-            add(VideoSink(output, self.info, effect, source_path=beside, crf=crf, preset=preset))
-            if masks is not None:
-                add(MaskSink(masks, source_path=beside))
-            if json is not None:
-                add(JsonSink(json, source_path=beside))
+                threads.append(self._thread(sink, late=self.info.live or is_remote(name)))
+                failed.callback(threads[-1].abort)
+            self._composer = Composer(policy, threads, steadfast=not self.info.live)
+            self._budget_seconds = settings.live.budget_seconds or None
             self._pipeline = Pipeline.from_settings(settings)
             failed.pop_all()
 
+    def _thread(self, sink: Sink, *, late: bool) -> SinkThread:
+        """One that is slow drops old pictures where they come when they come; a file waits."""
+        return SinkThread(sink, LIVE_DEPTH, "newest") if late else SinkThread(sink)
+
     def run(self, on_result: Callable[[FrameResult], None] | None = None) -> RunReport:
         """Do it, once; see :func:`stream.run.run`."""
-        report = run(self._source, self._pipeline, self._sinks, on_result)
+        report = run(
+            self._source, self._pipeline, [self._composer], on_result,
+            budget_seconds=self._budget_seconds,
+        )  # fmt: skip
         bank = self._pipeline.bank
         report.references, report.inventions = bank.served, bank.inventions
         return report
@@ -88,9 +94,11 @@ class Job:
         self.close()
 
 
-def _check_different(*outputs: Path | None) -> None:
+def _check_different(outputs: Sequence[str]) -> None:
     """Raise ValueError if two outputs are one file."""
-    names = [path.absolute() for path in outputs if path is not None]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{name}: is given for two outputs; each needs a name of its own")
+    names = [Path(kind_of(name)[1]).absolute() for name in outputs]
+    for name, path in zip(outputs, names, strict=True):
+        if names.count(path) > 1:
+            raise ValueError(
+                f"{shown(name)}: is given for two outputs; each needs a name of its own"
+            )

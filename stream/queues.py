@@ -8,8 +8,9 @@ counted with its cause.
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Generic, Literal, Self, TypeVar
 
@@ -20,7 +21,8 @@ T = TypeVar("T")
 
 Policy = Literal["wait", "newest"]
 """What a full queue does: ``wait`` for room (files, nothing is lost), or keep the ``newest`` and
-drop the oldest (live)."""
+drop the oldest (live).  With a budget, what has waited for longer is dropped too, but for the
+newest: staleness."""
 
 _STUCK_SECONDS = 10.0
 """How long to wait for a reader that a device or a network holds; after that it is left behind."""
@@ -32,17 +34,20 @@ class Channel(Generic[T]):
     Args:
         depth: items it holds at most.
         policy: see ``Policy``.
+        budget_seconds: older items are dropped; None: none are.
 
     Attributes:
         dropped: how many items never arrived, by cause.
     """
 
-    def __init__(self, depth: int, policy: Policy = "wait") -> None:
+    def __init__(
+        self, depth: int, policy: Policy = "wait", budget_seconds: float | None = None
+    ) -> None:
         if depth < 1 or policy not in ("wait", "newest"):
             raise ValueError(f"depth must be 1 or more, policy wait or newest: {depth}, {policy!r}")
         self.dropped: Counter[str] = Counter()
-        self._items: deque[T] = deque()
-        self._depth, self._policy = depth, policy
+        self._items: deque[tuple[float, T]] = deque()  # and when they came
+        self._depth, self._policy, self._budget_seconds = depth, policy, budget_seconds
         self._changed = threading.Condition()
         self._finished = self._stopped = False
         self._error: BaseException | None = None
@@ -57,7 +62,7 @@ class Channel(Generic[T]):
             if len(self._items) >= self._depth:
                 self._items.popleft()
                 self.dropped["queue full"] += 1
-            self._items.append(item)
+            self._items.append((time.monotonic(), item))
             self._changed.notify_all()
             return True
 
@@ -82,17 +87,35 @@ class Channel(Generic[T]):
 
     def __next__(self) -> T:
         """Consumer: the next item, waiting for it."""
+        return self.get()
+
+    def get(self, timeout_seconds: float | None = None) -> T:
+        """Consumer: the next item.
+
+        Raises:
+            TimeoutError: none came in time. StopIteration: none will. Or the producer's error.
+        """
         with self._changed:
-            while not self._items and not self._finished and not self._stopped:
-                self._changed.wait()
+            if not self._changed.wait_for(self._is_ready, timeout_seconds):
+                raise TimeoutError(f"nothing came for {timeout_seconds} s")
+            self._drop_stale()
             if self._items:
-                item = self._items.popleft()
+                _, item = self._items.popleft()
                 self._changed.notify_all()
                 return item
             if self._error is not None and not self._stopped:
                 error, self._error = self._error, None
                 raise error
             raise StopIteration
+
+    def _is_ready(self) -> bool:
+        return bool(self._items) or self._finished or self._stopped
+
+    def _drop_stale(self) -> None:
+        oldest = time.monotonic() - (self._budget_seconds or 0)
+        while self._budget_seconds and len(self._items) > 1 and self._items[0][0] < oldest:
+            self._items.popleft()
+            self.dropped["too old"] += 1
 
 
 class _Carried:
@@ -120,12 +143,15 @@ class Prefetch(Generic[T]):
     Args:
         items: iterated in the thread.
         depth: items read ahead at most.
-        policy: see ``Policy``.
+        policy, budget_seconds: see :class:`Channel`.
     """
 
-    def __init__(self, items: Iterable[T], depth: int = 4, policy: Policy = "wait") -> None:
+    def __init__(
+        self, items: Iterable[T], depth: int = 4, policy: Policy = "wait",
+        budget_seconds: float | None = None,
+    ) -> None:  # fmt: skip
         self._items = items
-        self._channel: Channel[T] = Channel(depth, policy)
+        self._channel: Channel[T] = Channel(depth, policy, budget_seconds)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._read, name="prefetch", daemon=True)
 
@@ -160,10 +186,15 @@ class SinkThread:
         sink: written to and closed in the thread.
         depth: results that may wait.
         policy: see ``Policy``.
+        idle: called in the thread whenever nothing came for ``idle_seconds``.
     """
 
-    def __init__(self, sink: Sink, depth: int = 4, policy: Policy = "wait") -> None:
-        self._sink = sink
+    def __init__(
+        self, sink: Sink, depth: int = 4, policy: Policy = "wait", *,
+        idle: Callable[[], None] | None = None, idle_seconds: float = 0.5,
+    ) -> None:  # fmt: skip
+        self._sink, self._idle = sink, idle
+        self._idle_seconds = None if idle is None else idle_seconds
         self._channel: Channel[FrameResult] = Channel(depth, policy)
         self._error: BaseException | None = None
         self._closing = self._cut = self._ended = False
@@ -182,7 +213,7 @@ class SinkThread:
 
     def _pump(self) -> None:
         with _Carried() as carried:
-            for result in self._channel:
+            for result in iter(self._next, None):
                 self._sink.write(result)
             if self._closing:
                 self._sink.close(cut=self._cut)
@@ -190,6 +221,17 @@ class SinkThread:
         self._error = carried.error
         self._channel.stop()
         self._done.set()
+
+    def _next(self) -> FrameResult | None:
+        """The next result; None where nothing follows. Whoever waits for it is kept busy."""
+        while True:
+            try:
+                return self._channel.get(self._idle_seconds)
+            except TimeoutError:
+                if self._idle is not None:
+                    self._idle()
+            except StopIteration:
+                return None
 
     def write(self, result: FrameResult) -> None:
         """Queue a result.

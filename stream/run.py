@@ -12,10 +12,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from stream.composer import Composer
 from stream.frame import Frame, FrameResult
 from stream.queues import Policy, Prefetch, SinkThread
 from stream.sinks import Sink
 from stream.sources import Source
+
+FILE_DEPTH, LIVE_DEPTH = 4, 2
+"""Frames that may wait for the model."""
 
 COVERED_SHARE = 0.01
 """Covered share of a face from which the report counts the frame."""
@@ -33,6 +37,9 @@ class RunReport:
         references: shown to the network; ``inventions``: painted by a generator, by cause.
         seconds: of the clock on the wall.
         drops: frames that did not arrive, by cause; empty for files.
+        failures: frames of a live source in which the model failed, by kind of error.
+        filled: pictures shown while nothing came.
+        latency_seconds: p50, p95, p99 from decoding to the composited picture; None of files.
         damage: what was wrong with the input; None if nothing.
         notes: what a person should know: streams not copied, timestamps mended.
     """
@@ -46,6 +53,9 @@ class RunReport:
     inventions: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     drops: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    filled: int = 0
+    latency_seconds: tuple[float, float, float] | None = None
     damage: str | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -55,6 +65,8 @@ def run(
     occlude: Callable[[Iterable[Frame]], Iterator[FrameResult]],
     sinks: Sequence[Sink],
     on_result: Callable[[FrameResult], None] | None = None,
+    *,
+    budget_seconds: float | None = None,
 ) -> RunReport:
     """Move every frame of a source through the pipeline into all sinks.
 
@@ -62,18 +74,21 @@ def run(
     frames so far are written out and the files finished, then KeyboardInterrupt goes on. On any
     other error the sinks are aborted, nothing is left under their names, and the error goes on.
     A damaged input is no error: the frames before the damage are delivered, ``damage`` is reported.
+    Of a live source the newest frames are taken, what the model cannot do costs one frame, and a
+    :class:`Composer` among the sinks keeps its output alive while nothing comes.
 
     Args:
         source: iterated in a thread.
         occlude: frames -> results, in order, one for one; runs in the caller's thread.
         sinks: each gets every result.
         on_result: called in the caller's thread after a result was handed to the sinks.
+        budget_seconds: frames of a live source that waited for longer are dropped.
     """
     started, report = time.monotonic(), RunReport()
-    threads = [SinkThread(sink) for sink in sinks]
+    threads = [SinkThread(sink, idle=kept_alive(sink, source)) for sink in sinks]
     try:
         try:
-            with closing(_results(source, occlude, report)) as results:
+            with closing(_results(source, occlude, report, budget_seconds)) as results:
                 for result in results:
                     for thread in threads:
                         thread.write(result)
@@ -89,6 +104,9 @@ def run(
         raise
     for thread in threads:
         report.drops += thread.dropped
+    for sink in sinks:
+        if isinstance(sink, Composer):
+            report.filled, report.latency_seconds = sink.shown.filled, sink.shown.percentiles()
     report.damage = source.damage
     report.notes = [*source.notes, *(note for sink in sinks for note in sink.notes)]
     report.seconds = time.monotonic() - started
@@ -99,12 +117,15 @@ def _results(
     source: Source,
     occlude: Callable[[Iterable[Frame]], Iterator[FrameResult]],
     report: RunReport,
+    budget_seconds: float | None,
 ) -> Generator[FrameResult, None, None]:
     """The pipeline's results, counted."""
     seen: set[int] = set()
     policy: Policy = "newest" if source.info.live else "wait"
-    with Prefetch(source, policy=policy) as frames:
-        for result in occlude(frames):
+    depth = LIVE_DEPTH if source.info.live else FILE_DEPTH
+    with Prefetch(source, depth, policy, budget_seconds) as frames:
+        live = source.info.live
+        for result in each_alone(occlude, frames, report) if live else occlude(frames):
             seen.update(face.track_id for face in result.faces)
             report.frames += 1
             report.faces = len(seen)
@@ -113,6 +134,25 @@ def _results(
             report.covered_frames += any(m.coverage >= COVERED_SHARE for m in result.masks)
             yield result
     report.drops += frames.dropped
+
+
+def each_alone(
+    occlude: Callable[[Iterable[Frame]], Iterator[FrameResult]],
+    frames: Iterable[Frame],
+    report: RunReport,
+) -> Iterator[FrameResult]:
+    """The same, frame by frame, so that what fails costs one frame and not the stream."""
+    for frame in frames:
+        try:
+            yield from occlude([frame])
+        except Exception as error:  # noqa: BLE001  whatever fails in there, the stream goes on
+            report.failures[type(error).__name__] += 1
+            yield FrameResult(frame, (), (), failure="model raised")
+
+
+def kept_alive(sink: Sink, source: Source) -> Callable[[], None] | None:
+    """What to do while nothing comes; nothing where frames are merely slow."""
+    return sink.idle if source.info.live and isinstance(sink, Composer) else None
 
 
 def _close(threads: Sequence[SinkThread], *, cut: bool = False) -> None:

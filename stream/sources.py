@@ -5,8 +5,7 @@ To add a source: a class that satisfies ``Source`` and one entry in ``SOURCES``.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
@@ -234,29 +233,3 @@ class FileSource:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-SOURCES: dict[str, Callable[[str], Source]] = {"file": FileSource}
-"""Scheme of the name -> what opens it. A name without a scheme is a file."""
-
-
-def open_source(name: str) -> Source:
-    """Open a source by name.
-
-    Args:
-        name: a path, ``file://path``, or ``scheme://...`` of a registered source.
-
-    Raises:
-        ValueError: unknown scheme.
-        SourceError: see :class:`FileSource`.
-    """
-    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", name)  # one letter alone is a Windows drive
-    scheme = match[1].lower() if match else "file"
-    if scheme not in SOURCES:
-        # Only the scheme is repeated: the rest may hold a password.
-        raise ValueError(f"unknown source {scheme}://...; known: a path, {_known()}")
-    return SOURCES[scheme](name.removeprefix("file://") if scheme == "file" else name)
-
-
-def _known() -> str:
-    return ", ".join(f"{scheme}://" for scheme in sorted(SOURCES))

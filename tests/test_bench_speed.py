@@ -26,8 +26,8 @@ from stream.bench.work import Tally, Work, arrays, place
 from stream.cli import app
 from stream.clip import clip
 from stream.frame import Frame
+from stream.inlets import open_source
 from stream.pipeline import Pipeline
-from stream.sources import open_source
 
 TINY = load_settings("tiny", ["model.device=cpu"])
 

@@ -84,7 +84,7 @@ def test_a_truncated_file_gives_its_good_frames_first(tmp_path: Path) -> None:
 def test_a_run_counts_looks_and_references(tmp_path: Path) -> None:
     clip = face_clip(tmp_path / "talk.mp4")
     settings = load_settings("tiny", [*CPU, "model.compute=full"])
-    with Job(str(clip), tmp_path / "out.mp4", settings) as job:
+    with Job(str(clip), [str(tmp_path / "out.mp4")], settings) as job:
         report = job.run()
     assert (report.looks, report.carried) == (FRAMES, 0)
     assert report.references == FRAMES

@@ -11,10 +11,10 @@ import av
 import numpy as np
 import pytest
 
-from stream import sources
 from stream.clock import Clock
 from stream.errors import NotAVideoError, PixelFormatError
-from stream.sources import FileSource, open_source
+from stream.inlets import INLETS, open_source
+from stream.sources import FileSource
 from tests.clips import number_of, numbered, tone, write_clip
 
 VFR = [0, 1001, 2002, 5005, 6006, 9009, 9100, 20000]
@@ -303,7 +303,7 @@ def test_unknown_scheme_names_the_known_and_hides_the_password():
 
 
 def test_a_source_is_one_entry(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sources.SOURCES, "drawn", lambda name: f"opened {name}")
+    monkeypatch.setitem(INLETS, "drawn", lambda name, options: f"opened {name}")
     assert open_source("drawn://x") == "opened drawn://x"
 
 

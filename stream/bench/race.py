@@ -24,8 +24,8 @@ from configs import load_settings
 from stream.bench.entrants import Answer, Entrant
 from stream.effects import build_effect
 from stream.frame import Frame
+from stream.inlets import open_source
 from stream.pipeline import Pipeline
-from stream.sources import open_source
 
 Image = NDArray[np.uint8]
 

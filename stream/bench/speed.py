@@ -26,10 +26,11 @@ from stream.clip import ClipFrame, clip
 from stream.demo import write_clip
 from stream.effects import build_effect
 from stream.frame import Frame, FrameResult
+from stream.inlets import open_source
 from stream.pipeline import Pipeline
 from stream.run import run
 from stream.sinks import VideoSink
-from stream.sources import Source, SourceInfo, open_source
+from stream.sources import Source, SourceInfo
 
 FPS = Fraction(25)
 

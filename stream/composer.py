@@ -1,0 +1,165 @@
+"""Between the model and the sinks: what may be shown of each frame, drawn once for all of them.
+
+It keeps the output alive: when no result comes for a while (no signal, a model that hangs), the last
+picture goes on, blurred past recognition and labelled, at the pace of the stream.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.frame import Frame, FrameResult
+from stream.policy import Policy
+from stream.sinks import Sink
+from stream.timeline import TIME_BASE, whole
+
+Image = NDArray[np.uint8]
+
+NO_SIGNAL = "no signal"
+
+LATENCIES = 10_000
+"""So many of the last frames' are kept."""
+
+
+@dataclass(slots=True)
+class Shown:
+    """What left the composer.
+
+    Attributes:
+        frames: of the source; ``filled``: while nothing came.
+        latency_seconds: from decoding to here, of the last LATENCIES frames of a live source.
+    """
+
+    frames: int = 0
+    filled: int = 0
+    latency_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
+
+    def percentiles(self) -> tuple[float, float, float] | None:
+        """p50, p95, p99 in seconds; None of a file."""
+        if not self.latency_seconds:
+            return None
+        p50, p95, p99 = np.percentile(list(self.latency_seconds), (50, 95, 99))
+        return float(p50), float(p95), float(p99)
+
+
+class Composer:
+    """A sink that draws, and hands the pictures to the sinks that show them.
+
+    Args:
+        policy: what may be shown.
+        sinks: each gets every result, in order, its ``frame.image`` drawn.
+        steadfast: what a sink raises ends the run; else that sink is left out, and noted.
+
+    Attributes:
+        shown: counters.
+        notes: of all sinks.
+    """
+
+    def __init__(self, policy: Policy, sinks: Sequence[Sink], *, steadfast: bool = True) -> None:
+        self._policy, self._sinks, self._steadfast = policy, list(sinks), steadfast
+        self._all = tuple(sinks)
+        self._last: Frame | None = None  # as it came
+        self._epoch = 0
+        self._time: Fraction | None = None  # of the last one shown
+        self._index = 0
+        self._since = 0.0
+        self.shown = Shown()
+        self._failed: list[str] = []
+
+    @property
+    def notes(self) -> list[str]:
+        return [*self._failed, *(note for sink in self._all for note in sink.notes)]
+
+    def write(self, result: FrameResult) -> None:
+        """Draw a result and hand it on."""
+        frame = result.frame
+        if frame.epoch != self._epoch:
+            self._epoch = frame.epoch
+            self._hand(self._policy.flush())
+            self._policy.restarted("restart", ids_kept=True)
+        self._last, self._since = frame, time.monotonic()
+        if result.failure:
+            self._hand(self._policy.blind(frame, result.failure))
+        else:
+            self._hand(self._policy.push(result))
+        self.shown.frames += 1
+        if frame.received_seconds:
+            self.shown.latency_seconds.append(time.monotonic() - frame.received_seconds)
+
+    def idle(self) -> None:
+        """Nothing came: the last picture goes on, blurred and labelled, one more time."""
+        if self._last is None:
+            return
+        away = Fraction(time.monotonic() - self._since)
+        frame = replace(
+            self._last, time=whole(self._last.time + away), image=blurred(self._last.image)
+        )
+        self._hand(self._policy.flush())
+        for result in self._policy.blind(frame, NO_SIGNAL):
+            image = labelled(result.frame.image, NO_SIGNAL)
+            self._hand([replace(result, frame=replace(result.frame, image=image))])
+        self.shown.filled += 1
+
+    def _hand(self, results: Iterable[FrameResult]) -> None:
+        for result in results:
+            time_seconds = result.frame.time
+            if self._time is not None:  # behind pictures that filled a gap
+                time_seconds = max(time_seconds, self._time + TIME_BASE)
+            frame = replace(result.frame, index=self._index, time=time_seconds)
+            self._time, self._index = time_seconds, self._index + 1
+            for sink in tuple(self._sinks):
+                self._give(sink, replace(result, frame=frame))
+
+    def _give(self, sink: Sink, result: FrameResult) -> None:
+        try:
+            sink.write(result)
+        except OSError as error:
+            if self._steadfast:
+                raise
+            self._sinks.remove(sink)
+            sink.abort()
+            self._failed.append(f"{error}; it was left out from frame {result.frame.index} on")
+
+    def close(self, *, cut: bool = False) -> None:
+        """Hand on what is held back, and close every sink that is left."""
+        self._hand(self._policy.flush())
+        for sink in self._sinks:
+            sink.close(cut=cut)
+        self._policy.close()
+
+    def abort(self) -> None:
+        """Abort every sink."""
+        for sink in self._sinks:
+            sink.abort()
+
+
+def blurred(image: Image) -> Image:
+    """The picture as a mosaic of some 16 blocks a side, softened: nobody is known in it."""
+    height, width = image.shape[:2]
+    block = max(1, max(height, width) // 16)
+    small = cv2.resize(
+        image, (-(-width // block), -(-height // block)), interpolation=cv2.INTER_AREA
+    )
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def labelled(image: Image, text: str) -> Image:
+    """A copy with white words on a dark band in its middle."""
+    canvas = (image * 0.6).astype(np.uint8)
+    height, width = canvas.shape[:2]
+    scale = max(0.3, min(height / 240, width / 240))
+    thick = max(1, round(scale))
+    (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
+    spot = ((width - wide) // 2, (height + high) // 2)
+    cv2.putText(
+        canvas, text, spot, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), thick, cv2.LINE_AA
+    )
+    return canvas

@@ -1,0 +1,58 @@
+"""Opens the input that a run names.
+
+To add one: a function and an entry in :data:`INLETS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from configs.settings import LiveSettings
+from stream.live import LiveOptions, LiveSource
+from stream.names import scheme_of
+from stream.sources import FileSource, Source
+
+
+def file(name: str, options: LiveOptions) -> Source:
+    """A path, or ``file://path``."""
+    return FileSource(name.removeprefix("file://"))
+
+
+def live(name: str, options: LiveOptions) -> Source:
+    """What comes when it comes."""
+    return LiveSource(name, options)
+
+
+INLETS: dict[str, Callable[[str, LiveOptions], Source]] = {
+    "": file, "file": file,
+    **dict.fromkeys(("camera", "rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "srt"), live),
+}  # fmt: skip
+"""Kind of the name -> what opens it. A name of no kind is a path."""
+
+
+def open_source(name: str, settings: LiveSettings | None = None) -> Source:
+    """Open a source by name.
+
+    Args:
+        name: a path, ``file://path``, ``camera:0``, or an address of a registered kind.
+        settings: of sources that come when they come.
+
+    Raises:
+        ValueError: unknown kind.
+        SourceError: see :class:`FileSource`, :class:`LiveSource`.
+    """
+    kind = "camera" if name.startswith("camera:") else scheme_of(name)
+    if kind not in INLETS:
+        # Only the scheme is repeated: the rest may hold a password.
+        known = ", ".join(f"{k}://" for k in sorted(INLETS) if k not in ("", "camera"))
+        raise ValueError(f"unknown source {kind}://...; known: a path, camera:N, {known}")
+    return INLETS[kind](name, options_of(settings))
+
+
+def options_of(settings: LiveSettings | None) -> LiveOptions:
+    """Section [live], as far as it is about sources."""
+    if settings is None:
+        return LiveOptions()
+    return LiveOptions(
+        settings.open_seconds, settings.read_seconds, settings.transport, settings.give_up_seconds
+    )

@@ -1,0 +1,55 @@
+"""Standard input and output as a source and a sink: between two programs in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+
+import av
+
+from stream.errors import SinkError
+from stream.frame import FrameResult
+from stream.sources import SourceInfo
+
+TIME_BASE = Fraction(1, 90000)
+
+
+class PipeSink:
+    """Composited pictures, uncompressed, in a NUT stream on standard output; ``| ffmpeg -i - ...``.
+
+    Args:
+        info: of the source.
+
+    Raises:
+        SinkError: standard output is a terminal, or nobody reads it any longer.
+    """
+
+    def __init__(self, info: SourceInfo) -> None:
+        if sys.stdout.isatty():
+            raise SinkError("-: standard output is a terminal; send it to a program or a file")
+        self.notes: list[str] = []
+        self._output = av.open(sys.stdout.buffer, "w", format="nut")
+        self._stream = self._output.add_stream(
+            "rawvideo", rate=info.rate or 25, width=info.width, height=info.height,
+            pix_fmt="rgb24", time_base=TIME_BASE,
+        )  # fmt: skip
+
+    def write(self, result: FrameResult) -> None:
+        """Write a picture."""
+        picture = av.VideoFrame.from_ndarray(result.frame.image, format="rgb24")
+        picture.pts, picture.time_base = round(result.frame.time / TIME_BASE), TIME_BASE
+        try:
+            self._output.mux(self._stream.encode(picture))
+        except (OSError, av.FFmpegError) as error:
+            raise SinkError(f"-: nobody reads it ({error.strerror or 'broken pipe'})") from None
+
+    def close(self, *, cut: bool = False) -> None:
+        """Finish the stream."""
+        try:
+            self._output.mux(self._stream.encode(None))
+            self._output.close()
+        except (OSError, av.FFmpegError) as error:
+            raise SinkError(f"-: nobody reads it ({error.strerror or 'broken pipe'})") from None
+
+    def abort(self) -> None:
+        """What is written is written."""
