@@ -25,6 +25,8 @@ Image = NDArray[np.uint8]
 
 NO_SIGNAL = "no signal"
 
+PATIENCE_SECONDS = 0.5
+
 LATENCIES = 10_000
 """So many of the last frames' are kept."""
 
@@ -57,20 +59,24 @@ class Composer:
         policy: what may be shown.
         sinks: each gets every result, in order, its ``frame.image`` drawn.
         steadfast: what a sink raises ends the run; else that sink is left out, and noted.
+        patience_seconds: nothing came for so long: the picture says so.
 
     Attributes:
         shown: counters.
         notes: of all sinks.
     """
 
-    def __init__(self, policy: Policy, sinks: Sequence[Sink], *, steadfast: bool = True) -> None:
+    def __init__(
+        self, policy: Policy, sinks: Sequence[Sink], *, steadfast: bool = True,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:  # fmt: skip
         self._policy, self._sinks, self._steadfast = policy, list(sinks), steadfast
         self._all = tuple(sinks)
         self._last: Frame | None = None  # as it came
         self._epoch = 0
         self._time: Fraction | None = None  # of the last one shown
         self._index = 0
-        self._since = 0.0
+        self._since, self._patience_seconds = 0.0, patience_seconds
         self.shown = Shown()
         self._failed: list[str] = []
 
@@ -96,9 +102,9 @@ class Composer:
 
     def idle(self) -> None:
         """Nothing came: the last picture goes on, blurred and labelled, one more time."""
-        if self._last is None:
-            return
         away = Fraction(time.monotonic() - self._since)
+        if self._last is None or away < self._patience_seconds:
+            return
         frame = replace(
             self._last, time=whole(self._last.time + away), image=blurred(self._last.image)
         )

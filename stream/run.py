@@ -18,6 +18,9 @@ from stream.queues import Policy, Prefetch, SinkThread
 from stream.sinks import Sink
 from stream.sources import Source
 
+FILL_SECONDS = 0.2
+"""From one picture to the next while nothing comes."""
+
 FILE_DEPTH, LIVE_DEPTH = 4, 2
 """Frames that may wait for the model."""
 
@@ -85,7 +88,9 @@ def run(
         budget_seconds: frames of a live source that waited for longer are dropped.
     """
     started, report = time.monotonic(), RunReport()
-    threads = [SinkThread(sink, idle=kept_alive(sink, source)) for sink in sinks]
+    threads = [
+        SinkThread(sink, idle=kept_alive(sink, source), idle_seconds=FILL_SECONDS) for sink in sinks
+    ]
     try:
         try:
             with closing(_results(source, occlude, report, budget_seconds)) as results:
@@ -121,10 +126,10 @@ def _results(
 ) -> Generator[FrameResult, None, None]:
     """The pipeline's results, counted."""
     seen: set[int] = set()
-    policy: Policy = "newest" if source.info.live else "wait"
-    depth = LIVE_DEPTH if source.info.live else FILE_DEPTH
+    live = source.info.live
+    policy: Policy = "newest" if live else "wait"
+    depth, budget_seconds = (LIVE_DEPTH, budget_seconds) if live else (FILE_DEPTH, None)
     with Prefetch(source, depth, policy, budget_seconds) as frames:
-        live = source.info.live
         for result in each_alone(occlude, frames, report) if live else occlude(frames):
             seen.update(face.track_id for face in result.faces)
             report.frames += 1

@@ -10,7 +10,7 @@ from fractions import Fraction
 import pytest
 
 from stream.frame import Frame, FrameResult
-from stream.run import run
+from stream.run import RunReport, each_alone, run
 from stream.sources import SourceInfo
 from tests.clips import finding, number_of, numbered, passing
 
@@ -239,3 +239,35 @@ def test_live_source_drops_the_oldest_and_counts():
     report = run(Burst(40, live=True), late, [sink])
     assert sink.seen[-1] == 39
     assert report.drops["queue full"] == 40 - report.frames > 0
+
+
+def slow(frames: Iterable[Frame]) -> Iterator[FrameResult]:
+    for result in passing(frames):
+        threading.Event().wait(0.01)
+        yield result
+
+
+def test_a_file_waits_however_slow_the_model_is() -> None:
+    sink = Kept()
+    assert run(Drawn(30), slow, [sink], budget_seconds=0.001).drops == {}
+    assert sink.seen == list(range(30))
+
+
+def test_a_live_source_loses_what_has_waited_too_long_and_counts_it() -> None:
+    sink = Kept()
+    report = run(Drawn(40, live=True), slow, [sink], budget_seconds=0.001)
+    assert len(sink.seen) + sum(report.drops.values()) == 40
+    assert sink.seen == sorted(set(sink.seen))
+
+
+def test_what_the_model_cannot_do_costs_a_live_stream_one_frame() -> None:
+    def broken(frames: Iterable[Frame]) -> Iterator[FrameResult]:
+        for result in passing(frames):
+            if result.frame.index == 3:
+                raise ZeroDivisionError("model broke")
+            yield result
+
+    report = RunReport()
+    results = list(each_alone(broken, Drawn(5), report))
+    assert report.failures == {"ZeroDivisionError": 1}
+    assert [result.failure for result in results] == ["", "", "", "model raised", ""]

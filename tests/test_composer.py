@@ -1,0 +1,168 @@
+"""Between the model and the sinks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from stream.composer import Composer, blurred
+from stream.frame import Frame, FrameResult
+from stream.policy import OpenPolicy
+from stream.queues import SinkThread
+
+
+def noise(index: int) -> np.ndarray:
+    return np.random.default_rng(index).integers(0, 255, (96, 128, 3), np.uint8)
+
+
+def result(index: int, **frame: object) -> FrameResult:
+    made = Frame(noise(index), index, Fraction(index, 25), "drawn")
+    return FrameResult(replace(made, **frame), (), ())
+
+
+class Kept:
+    """A sink that keeps results, and fails where told."""
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        self.got: list[FrameResult] = []
+        self.ended: list[str] = []
+        self.notes: list[str] = []
+        self._fail_at = fail_at
+
+    def write(self, result: FrameResult) -> None:
+        if result.frame.index == self._fail_at:
+            raise OSError("disk full")
+        self.got.append(result)
+
+    def close(self, *, cut: bool = False) -> None:
+        self.ended.append("closed")
+
+    def abort(self) -> None:
+        self.ended.append("aborted")
+
+
+class Told(OpenPolicy):
+    """Inverts; holds one back; keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda image, masks: 255 - image)
+        self.told: list[str] = []
+        self._held: list[FrameResult] = []
+
+    def push(self, result: FrameResult) -> Iterator[FrameResult]:
+        yield from self.flush()
+        self._held = list(super().push(result))
+
+    def flush(self) -> Iterator[FrameResult]:
+        held, self._held = self._held, []
+        yield from held
+
+    def blind(self, frame: Frame, cause: str) -> Iterator[FrameResult]:
+        self.told.append(cause)
+        yield FrameResult(replace(frame, image=np.zeros_like(frame.image)), (), ())
+
+    def restarted(self, cause: str, *, ids_kept: bool = False) -> None:
+        self.told.append(cause)
+
+
+def test_every_sink_gets_what_the_policy_shows_in_order() -> None:
+    sinks = [Kept(), Kept()]
+    composer = Composer(Told(), sinks)
+    for index in range(5):
+        composer.write(result(index))
+    composer.close()
+    for sink in sinks:
+        assert [r.frame.index for r in sink.got] == list(range(5))
+        assert all(np.array_equal(r.frame.image, 255 - noise(r.frame.index)) for r in sink.got)
+        assert sink.ended == ["closed"]
+
+
+def test_of_a_frame_that_failed_only_the_policy_says_what_is_shown() -> None:
+    policy, sink = Told(), Kept()
+    composer = Composer(policy, [sink])
+    composer.write(replace(result(0), failure="model raised"))
+    assert policy.told == ["model raised"]
+    assert not sink.got[0].frame.image.any()
+
+
+def test_another_connection_is_told_after_what_was_held_back() -> None:
+    policy, sink = Told(), Kept()
+    composer = Composer(policy, [sink])
+    composer.write(result(0))
+    composer.write(result(1, epoch=1))
+    assert policy.told == ["restart"]
+    assert [r.frame.index for r in sink.got] == [0]
+
+
+def test_while_nothing_comes_the_output_goes_on_and_nobody_is_known_in_it() -> None:
+    sink = Kept()
+    composer = Composer(OpenPolicy(lambda image, masks: image), [sink], patience_seconds=0.0)
+    composer.idle()
+    assert sink.got == []  # nothing was ever shown
+    composer.write(result(0))
+    composer.idle()
+    composer.idle()
+    composer.write(result(1))
+    images = [r.frame.image.astype(int) for r in sink.got]
+    detail = [np.abs(np.diff(image, axis=1)).mean() for image in images]
+    assert max(detail[1:3]) < detail[0] / 5
+    assert np.array_equal(images[3], noise(1))
+    assert all(a.frame.time < b.frame.time for a, b in pairwise(sink.got))
+    assert [r.frame.index for r in sink.got] == [0, 1, 2, 3]
+    assert composer.shown.filled == 2
+
+
+def test_the_output_waits_a_little_before_it_says_that_nothing_comes() -> None:
+    sink = Kept()
+    composer = Composer(Told(), [sink], patience_seconds=60.0)
+    composer.write(result(0))
+    composer.idle()
+    assert sink.got == []
+
+
+def test_a_thread_calls_idle_while_nothing_comes() -> None:
+    sink = Kept()
+    composer = Composer(OpenPolicy(lambda image, masks: image), [sink], patience_seconds=0.0)
+    thread = SinkThread(composer, idle=composer.idle, idle_seconds=0.01)
+    thread.write(result(0))
+    while composer.shown.filled < 3:
+        pass
+    thread.write(result(1))
+    thread.close()
+    assert np.array_equal(sink.got[-1].frame.image, noise(1))
+
+
+def test_a_sink_that_fails_ends_a_file_and_is_left_out_of_a_stream() -> None:
+    good, bad = Kept(), Kept(fail_at=2)
+    composer = Composer(Told(), [bad, good], steadfast=False)
+    for index in range(6):
+        composer.write(result(index))
+    composer.close()
+    assert [r.frame.index for r in good.got] == list(range(6))
+    assert bad.ended == ["aborted"]
+    assert composer.notes == ["disk full; it was left out from frame 2 on"]
+    strict = Composer(Told(), [Kept(fail_at=0)])
+    strict.write(result(0))
+    with pytest.raises(OSError, match="disk full"):
+        strict.write(result(1))
+
+
+def test_latency_is_told_of_live_frames_alone() -> None:
+    composer = Composer(Told(), [])
+    composer.write(result(0))
+    assert composer.shown.percentiles() is None
+    composer.write(result(1, received_seconds=1e-9))  # long ago
+    assert composer.shown.percentiles()[0] > 1
+
+
+def test_blurred_keeps_the_size_and_the_mean() -> None:
+    for shape in [(16, 16, 3), (97, 33, 3), (480, 640, 3)]:
+        image = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+        out = blurred(image)
+        assert out.shape == shape
+        assert abs(out.mean() - image.mean()) < 8
