@@ -74,8 +74,8 @@ def run(
     """Move every frame of a source through the pipeline into all sinks.
 
     The sinks are closed or aborted here; the source stays the caller's to close. On Ctrl-C the
-    frames so far are written out and the files finished, then KeyboardInterrupt goes on. On any
-    other error the sinks are aborted, nothing is left under their names, and the error goes on.
+    frames so far are written out and the files finished, then KeyboardInterrupt goes on; to a live
+    source, which has no other end, it is the end. On any other error the sinks are aborted, nothing is left under their names, and the error goes on.
     A damaged input is no error: the frames before the damage are delivered, ``damage`` is reported.
     Of a live source the newest frames are taken, what the model cannot do costs one frame, and a
     :class:`Composer` among the sinks keeps its output alive while nothing comes.
@@ -102,7 +102,8 @@ def run(
             _close(threads)
         except KeyboardInterrupt:
             _close(threads, cut=True)
-            raise
+            if not source.info.live:
+                raise
     except BaseException:
         for thread in threads:
             thread.abort()  # those that are closed stay

@@ -271,3 +271,10 @@ def test_what_the_model_cannot_do_costs_a_live_stream_one_frame() -> None:
     results = list(each_alone(broken, Drawn(5), report))
     assert report.failures == {"ZeroDivisionError": 1}
     assert [result.failure for result in results] == ["", "", "", "model raised", ""]
+
+
+def test_ctrl_c_is_how_a_live_stream_ends() -> None:
+    sink = Kept()
+    report = run(Drawn(10**9, live=True), stopping_after(0, KeyboardInterrupt()), [sink])
+    assert sink.ended == ["cut"]
+    assert report.frames == len(sink.seen)
