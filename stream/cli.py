@@ -165,6 +165,9 @@ def tell(report: RunReport, source: str, output: str, *, quiet: bool) -> None:
         say(note)
     for cause, count in sorted(report.drops.items()):
         say(f"{counted(count, 'frame')} dropped: {cause}")
+    for name, lost in sorted(report.sink_drops.items()):
+        for cause, count in sorted(lost.items()):
+            say(f"{name}: {counted(count, 'picture')} dropped: {cause}")
     for kind, count in sorted(report.failures.items()):
         say(f"the model failed in {counted(count, 'frame')}: {kind}")
     if report.filled:

@@ -129,6 +129,8 @@ class Pipeline:
         references = self.references(faces)
         features = self.model.enhance([face.image for face in faces], references)
         decoded = self.model.decode(features, [face.region for face in faces])
+        if not all(np.isfinite(logits).all() for logits in decoded):  # it would be remembered
+            raise FloatingPointError("the network said nan or infinity of a face")
         ids = [face.track_id for face in faces]
         self._references |= dict(zip(ids, references, strict=True))
         return dict(zip(ids, decoded, strict=True))
