@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from stream.frame import FrameResult
+from stream.privacy.cover import hidden_weight
 from tests.noise_faces import (
     HEIGHT,
     MIDDLE,
@@ -467,3 +468,20 @@ def test_whatever_happens_no_face_that_is_to_be_hidden_leaves() -> None:
     assert opened > 100
     assert policy.audit.frames == 500
     assert policy.audit.covered_frames == 500 - opened
+
+
+def test_what_is_kept_ends_a_margin_within_what_is_sure_and_goes_on_at_the_masks_end() -> None:
+    one = mask(*MIDDLE)
+    fourfold = np.array([[0.25, 0, 48 - 150 / 4], [0, 0.25, 48 - 150 / 4]])
+    one = replace(one, frame_to_face=fourfold)  # the face is 240 px wide, about 150 150
+    row = (0, 150, 300, 151)
+    probability = one.in_box(one.probability, row)[0]
+    first = int(np.argmax(probability > 0.8))
+    hidden = hidden_weight(one, (0, 0, 300, 300), "face")[150]
+    assert (hidden[30 : first + 3] == 1).all()  # 1.5 % of 240 px are 3.6
+    last = 150 + 4 * (RADIUS + SIDE // 16) - 4
+    assert (hidden[first + 8 : last] == 0).all()
+    hidden = hidden_weight(one, (0, 0, 300, 300), "occluder")[150]
+    edge = int(np.argmax(probability > 0.2))
+    assert (hidden[edge - 3 : last] == 1).all()
+    assert (hidden[: edge - 8] == 0).all()
