@@ -222,7 +222,8 @@ class Pipeline:
                 history=r.history, invention_frames=r.invention_frames, parts=mean.parts,
             ),
             smoother=FlowSmoother(**s.smooth.model_dump(exclude={"look_ahead"})), router=Router(s.model.compute),
-            scout=Scout(s.model.compute), size=size,
+            # Who has the detector look at every frame means it, whatever the masks cost.
+            scout=Scout("full" if s.track.detect_every == 1 else s.model.compute), size=size,
             ahead=LookAhead(s.smooth.look_ahead, s.smooth.same_level),
         )  # fmt: skip
 

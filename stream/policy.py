@@ -52,7 +52,7 @@ class Policy(Protocol):
         ...
 
     def reset(self) -> None:
-        """Another stream begins."""
+        """Another stream begins, with ids of its own; for the same one come back: ``restarted``."""
         ...
 
     def close(self) -> None:

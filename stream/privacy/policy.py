@@ -38,7 +38,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -53,6 +53,7 @@ from stream.privacy.certainty import Certainty, Memory, broken
 from stream.privacy.choice import Choice
 from stream.privacy.cover import Hide, blank, head_box, paint_box, paint_mask
 from stream.privacy.gate import Gate
+from stream.privacy.leaving import Leaving
 from stream.privacy.missing import Absentees, how_it_ended
 from trackers.faces import TrackedFace
 from trackers.flow import scene_cut
@@ -67,32 +68,6 @@ BACK = 0.15
 
 LEAK_FRAMES = 5
 """A face is taken to have been in the picture for so many frames before it was found."""
-
-
-@dataclass(slots=True, eq=False)
-class Leaving:
-    """A picture that is to leave.
-
-    Attributes:
-        result: what leaves: the picture covered, no reference of any face.
-        boxes_px: (4,) each, covered in it.
-        whole: all of it is covered.
-        leaked: it is counted as one in which an uncovered face could have leaked.
-    """
-
-    result: FrameResult
-    boxes_px: list[Box] = field(default_factory=list)
-    whole: bool = False
-    leaked: bool = False
-
-    def covers(self, box_px: Box) -> bool:
-        """Whether nothing of a box can be seen."""
-        height, width = self.result.frame.image.shape[:2]
-        inside = np.clip(box_px, 0, np.tile((width, height), 2))
-        return self.whole or any(
-            bool((held[:2] <= inside[:2]).all() and (held[2:] >= inside[2:]).all())
-            for held in self.boxes_px
-        )
 
 
 class PrivacyPolicy:
@@ -110,7 +85,7 @@ class PrivacyPolicy:
 
     def __init__(
         self, choice: Choice, stand_in: StandIn, audit: Audit, *, audit_path: Path | None = None,
-        held_frames: int = 12, wait_seconds: float = 2.0, delay_frames: int = 2,
+        held_frames: int = 25, wait_seconds: float = 2.0, delay_frames: int = 2,
     ) -> None:  # fmt: skip
         self.audit, self._audit_path = audit, audit_path
         self._choice, self._stand_in = choice, stand_in
@@ -224,9 +199,7 @@ class PrivacyPolicy:
     def _judge(self, result: FrameResult) -> dict[int, Certainty]:
         states = {}
         for face, mask in zip(result.faces, result.masks, strict=True):
-            memory = self._memories.setdefault(
-                face.track_id, Memory(face.box_px, np.zeros(2, np.float32), result.frame.index)
-            )
+            memory = self._memories.setdefault(face.track_id, Memory(face.box_px))
             states[face.track_id], doubt = memory.judge(face, mask, self._held_frames)
             if doubt:
                 self.audit.doubts[doubt] += 1
