@@ -65,12 +65,15 @@ class Pipeline:
         self.detector, self.tracker, self.model = detector, tracker, model
         self.bank, self.smoother, self.router, self.scout = bank, smoother, router, scout
         self.ahead, self.size = ahead, size
+        self._epoch = 0
         self._tracked: list[TrackedFace] = []  # in the frame before
         self._references: dict[int, Reference] = {}  # of each track's last look
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameResult]:
         """Find what covers each face, one result a frame, in order."""
         for frame in frames:
+            if frame.epoch != self._epoch:
+                self.interrupt(frame.epoch)
             if min(frame.image.shape[:2]) < LEAST_PX:
                 yield from self.ahead.push(FrameResult(frame, (), ()))
                 continue
@@ -186,8 +189,21 @@ class Pipeline:
         self.router.keep(track_ids)
         self._references = {k: v for k, v in self._references.items() if k in track_ids}
 
+    def interrupt(self, epoch: int) -> None:
+        """The source was lost and is back: who is there is found anew, and known by its looks.
+
+        Masks and motion of before say nothing now; what a face looks like still holds.
+        """
+        self._epoch = epoch
+        self.tracker.interrupt()
+        self.smoother.reset()
+        self.router.reset()
+        self.scout.reset()
+        self._tracked = []
+
     def reset(self) -> None:
         """Forget every face: another stream begins."""
+        self._epoch = 0
         self.tracker.reset()
         self.bank.reset()
         self.smoother.reset()

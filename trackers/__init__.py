@@ -57,6 +57,10 @@ class Tracker(Protocol):
         """Say how covered (468 landmarks, 0-1) a face was in this frame; unknown ids are ignored."""
         ...
 
+    def interrupt(self) -> None:
+        """What comes next does not follow from what was: nobody is carried on, all may come back."""
+        ...
+
     def reset(self) -> None:
         """Forget every face; ids begin at 1 again."""
         ...

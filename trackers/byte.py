@@ -89,6 +89,12 @@ class ByteTracker:
         self._before: NDArray[np.uint8] | None = None
         self._since_detection = 0
 
+    def interrupt(self) -> None:
+        """Every face has left, as far as anybody knows; who comes back has the old id."""
+        for track in self._tracks:
+            self._roster.gallery.keep(track)
+        self._roster.tracks, self._before = [], None
+
     @property
     def _tracks(self) -> list[Track]:
         return self._roster.tracks

@@ -165,3 +165,14 @@ def test_importing_loads_no_model_library():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
     assert importlib.import_module("trackers") is trackers
+
+
+def test_after_an_interruption_faces_are_found_elsewhere_and_keep_their_ids(tracker, detector):
+    before = play(tracker, detector, [scene((80, 120, 80, False))] * 6)
+    for face in before[-1]:
+        tracker.cover(face.track_id, np.zeros(468, np.float32))
+    tracker.interrupt()
+    assert tracker.wants_detections
+    after = play(tracker, detector, [scene((230, 115, 90, False))] * 3)
+    assert [[face.track_id for face in faces] for faces in after] == [[1]] * 3
+    assert after[0][0].landmarks[:, 0].mean() > 180  # nothing of the old place
