@@ -194,7 +194,7 @@ def bad_inputs(folder):
     write_sound(folder / "sound.mp4")
     return {
         "missing": ([folder / "gone.mp4", out], ["gone.mp4", "no such file"]),
-        "directory": ([folder, out], [str(folder), "directory"]),
+        "directory": ([folder, out], [out.name, "must be a folder"]),
         "empty": ([folder / "empty.mp4", out], ["empty.mp4", "empty"]),
         "text": ([folder / "text.mp4", out], ["text.mp4"]),
         "sound": ([folder / "sound.mp4", out], ["sound.mp4", "no video"]),
