@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from stream.composer import Composer
 from stream.frame import Frame, FrameResult
-from stream.queues import Channel, Policy, Prefetch, SinkThread
+from stream.queues import Channel, Policy, Prefetch, SinkThread, heard
 from stream.sinks import Sink
 from stream.sources import Source
 
@@ -138,7 +138,7 @@ def _results(
     live = source.info.live
     policy: Policy = "newest" if live else "wait"
     depth, budget_seconds = (LIVE_DEPTH, budget_seconds) if live else (FILE_DEPTH, None)
-    with Prefetch(source, depth, policy, budget_seconds) as frames, counted(frames, report):
+    with Prefetch(source, depth, policy, budget_seconds, heard) as frames, counted(frames, report):
         for result in each_alone(occlude, frames, report) if live else occlude(frames):
             seen.update(face.track_id for face in result.faces)
             report.frames += 1
