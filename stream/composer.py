@@ -116,7 +116,10 @@ class Composer:
         if self._last is None or away < self._patience_seconds:
             return
         frame = replace(
-            self._last, time=whole(self._last.time + away), image=blurred(self._last.image)
+            self._last,
+            time=whole(self._last.time + away),
+            sound=(),
+            image=blurred(self._last.image),
         )
         self._hand(self._policy.flush())
         for result in self._policy.blind(frame, NO_SIGNAL):
