@@ -58,6 +58,7 @@ class ReferenceSettings(Section):
     source: str
     controlnet: str
     parser: Literal["mesh", "learned"]
+    background: Literal["auto", "on", "off"]
     history: bool
     invention_frames: Annotated[int, Field(ge=0)]
     min_age_frames: Annotated[int, Field(ge=0)]

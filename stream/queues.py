@@ -1,7 +1,7 @@
 """The one home of threads, locks and queues.
 
 The contract, whatever is put in between: order is kept; an error on the far side is raised on the
-near side after the frames before it; whichever side stops, the other returns; what is dropped is
+near side after what came before it; whichever side stops, the other returns; what is dropped is
 counted with its cause.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Generic, Literal, Self, TypeVar
 
@@ -17,6 +18,7 @@ from stream.frame import FrameResult
 from stream.sinks import Sink
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 Policy = Literal["wait", "newest"]
 """What a full queue does: ``wait`` for room (files, nothing is lost), or keep the ``newest`` and
@@ -105,11 +107,9 @@ class _Carried:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
+        self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:
+    ) -> bool:  # fmt: skip
         self.error = error
         return True
 
@@ -142,11 +142,9 @@ class Prefetch(Generic[T]):
         return self._channel
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
+        self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._channel.stop()
         self._done.wait(_STUCK_SECONDS)
 
@@ -223,3 +221,80 @@ class SinkThread:
         if not self._ended:
             self._ended = True
             self._sink.abort()
+
+
+class Background(Generic[K, T]):
+    """Does slow work in a thread of its own, a job at a time, in order, while the caller goes on.
+
+    Args:
+        depth: jobs that may wait; for one more the oldest is dropped.
+
+    Attributes:
+        dropped: jobs whose result nobody gets, by cause.
+    """
+
+    def __init__(self, depth: int) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._jobs: dict[K, Future[T]] = {}  # the caller's: in order, until fetched or dropped
+        self._waiting: dict[K, tuple[Future[T], Callable[[], T]]] = {}  # both threads'
+        self._depth, self._changed = depth, threading.Condition()
+        self._closed, self._ended = False, threading.Event()
+        threading.Thread(target=self._run, name="background", daemon=True).start()
+
+    def submit(self, key: K, work: Callable[[], T]) -> None:
+        """Ask for a job; an earlier one of the same key is dropped. ValueError if it was closed."""
+        if self._closed:
+            raise ValueError(f"job {key!r} for a background that was closed")
+        with self._changed:
+            self._drop(self._jobs.keys() & {key}, "asked again")
+            while len(self._waiting) >= self._depth:
+                self._drop([next(iter(self._waiting))], "queue full")
+            job = self._jobs[key] = Future()
+            self._waiting[key] = job, work
+            self._changed.notify()
+
+    def __contains__(self, key: K) -> bool:
+        """Whether a job of this key is waiting, running, or done and not fetched."""
+        return key in self._jobs
+
+    def finished(self) -> list[tuple[K, T]]:
+        """Fetch what was done since the last call, without waiting; or raise what a job raised."""
+        fetched: list[tuple[K, T]] = []
+        for key in [key for key, job in self._jobs.items() if job.done()]:
+            if fetched and self._jobs[key].exception() is not None:
+                break  # it is raised at the next call
+            fetched.append((key, self._jobs.pop(key).result()))
+        return fetched
+
+    def keep(self, keys: Collection[K], cause: str) -> None:
+        """Drop all jobs but those of these keys; of one that is running nothing is heard again."""
+        with self._changed:
+            self._drop(self._jobs.keys() - set(keys), cause)
+
+    def close(self) -> None:
+        """Drop all jobs, and wait a while for the one that is running."""
+        self.keep((), "closed")
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._ended.wait(_STUCK_SECONDS)
+
+    def _drop(self, keys: Collection[K], cause: str) -> None:
+        for key in keys:
+            del self._jobs[key]
+            self._waiting.pop(key, None)
+            self.dropped[cause] += 1
+
+    def _run(self) -> None:
+        for job, work in iter(self._take, None):
+            with _Carried() as carried:
+                job.set_result(work())
+            if carried.error is not None:
+                job.set_exception(carried.error)
+        self._ended.set()
+
+    def _take(self) -> tuple[Future[T], Callable[[], T]] | None:
+        """The oldest job that waits; waits for one. None once closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            return None if self._closed else self._waiting.pop(next(iter(self._waiting)))

@@ -175,3 +175,8 @@ def grid(size: int) -> NDArray[np.float32]:
     """(size, size, 2) float32, x y of each px."""
     axis = np.arange(size, dtype=np.float32)
     return np.stack(np.meshgrid(axis, axis), -1)
+
+
+def sigmoid(logits: Field) -> Field:
+    """Logits to probability, float32."""
+    return (1 / (1 + np.exp(-logits))).astype(np.float32)

@@ -18,10 +18,10 @@ from s3pot.bank import ReferenceBank
 from s3pot.types import OcclusionMask
 from stream.ahead import LookAhead
 from stream.frame import Frame, FrameResult
-from stream.pipeline import Pipeline, at_points, sigmoid
+from stream.pipeline import Pipeline, at_points
 from stream.router import Router
 from stream.scout import Scout
-from stream.smooth import FlowSmoother
+from stream.smooth import FlowSmoother, sigmoid
 from tests.covered_face import FACE_AT, HEIGHT, WIDTH, covered_photo, panned
 from tests.pasted_faces import cover, ground, scene
 from trackers import align, make_tracker
