@@ -94,6 +94,7 @@ class PaperSettings(Section):
     match: bool
     window: Annotated[int, Field(ge=0, le=64)]
     threshold: Annotated[float, Field(ge=0)]
+    sticky: Annotated[float, Field(ge=0)]
     points: Annotated[int, Field(ge=0, le=4096)]
     mask: bool
     screen: bool

@@ -110,7 +110,7 @@ class Pipeline:
         self.references.collect()
         pasts = [self.smoother.recall(face.track_id, face.image) for face in faces]
         due = [
-            face
+            (face, past)
             for face, past in zip(faces, pasts, strict=True)
             if self.router.wants_look(face, past)
         ]
@@ -127,13 +127,15 @@ class Pipeline:
             masks.append(mask)
         return masks
 
-    def look(self, faces: Sequence[AlignedFace]) -> dict[int, Field]:
+    def look(self, due: Sequence[tuple[AlignedFace, Past | None]]) -> dict[int, Field]:
         """RF, FE, PS and decode: (S, S) logits by track, and their references kept."""
-        if not faces:
+        if not due:
             return {}
+        faces = [face for face, _ in due]
+        carried = [np.zeros(f.region.shape, np.float32) if p is None else p.verdict for f, p in due]
         references = self.references(faces)
         features = self.model.enhance([face.image for face in faces], references)
-        decoded = self.model.decode(features, [face.region for face in faces])
+        decoded = self.model.decode(features, [face.region for face in faces], carried)
         ids = [face.track_id for face in faces]
         self._shown |= dict(zip(ids, references, strict=True))
         return dict(zip(ids, decoded, strict=True))

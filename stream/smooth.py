@@ -88,6 +88,11 @@ class Past:
     logits: Field
     trust: Field
 
+    @property
+    def verdict(self) -> Field:
+        """(S, S) float32 from -1, face, to 1, occluder: which it was, by trust."""
+        return np.asarray(np.sign(self.logits) * self.trust, np.float32)
+
 
 @dataclass(slots=True)
 class Memory:
