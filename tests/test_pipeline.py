@@ -372,6 +372,28 @@ def test_the_tracker_hears_how_covered_its_landmarks_are(
     assert told[-1][behind].mean() > told[-1][~behind].mean() + 0.4
 
 
+def test_the_decoder_hears_what_the_last_mask_says_here(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[NDArray[np.float32]] = []
+    decode = pipeline.model.decode
+
+    def listening(features: object, regions: object, carried: object = None) -> object:
+        told.extend(carried or ())  # type: ignore[call-overload]
+        return decode(features, regions, carried)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipeline.model, "decode", listening)
+    frames, _ = panned("hand", [0] * 9, 5)
+    results = list(pipeline(frames))
+    assert len(told) == 9  # and not in the first look for the generator
+    assert not told[0].any()
+    region, before = results[-1].masks[0].region, results[-2].masks[0].probability
+    core = cv2.erode(region.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
+    assert told[4][core].mean() < -0.8
+    assert np.corrcoef(told[-1][core], before[core] > 0.5)[0, 1] > 0.9
+    assert np.abs(told[-1]).max() <= 1
+
+
 def test_values_at_points_and_the_sigmoid() -> None:
     field = np.arange(12, dtype=np.float32).reshape(3, 4)
     points = np.array([[1, 0, 9], [2.5, 1, 9], [-5, 1, 9]], np.float32)
