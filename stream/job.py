@@ -63,14 +63,15 @@ class Job:
                 add(MaskSink(masks, source_path=beside))
             if json is not None:
                 add(JsonSink(json, source_path=beside))
-            self._pipeline = Pipeline.from_settings(settings)
+            self._pipeline = Pipeline.from_settings(settings, live=self.info.live)
             failed.pop_all()
 
     def run(self, on_result: Callable[[FrameResult], None] | None = None) -> RunReport:
         """Do it, once; see :func:`stream.run.run`."""
         report = run(self._source, self._pipeline, self._sinks, on_result)
-        bank = self._pipeline.bank
+        bank, references = self._pipeline.bank, self._pipeline.references
         report.references, report.inventions = bank.served, bank.inventions
+        report.late_frames, report.unpainted = references.late_frames, references.dropped
         return report
 
     def close(self) -> None:
