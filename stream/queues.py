@@ -1,7 +1,7 @@
-"""The one home of threads, locks and queues.
+"""Threads, locks and queues, here and in ``background.py`` and nowhere else.
 
 The contract, whatever is put in between: order is kept; an error on the far side is raised on the
-near side after the frames before it; whichever side stops, the other returns; what is dropped is
+near side after what came before it; whichever side stops, the other returns; what is dropped is
 counted with its cause.
 """
 
@@ -12,7 +12,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from types import TracebackType
 from typing import Generic, Literal, Self, TypeVar
 
 from stream.frame import Frame, FrameResult
@@ -25,7 +24,7 @@ Policy = Literal["wait", "newest"]
 drop the oldest (live).  With a budget, what has waited for longer is dropped too, but for the
 newest: staleness."""
 
-_STUCK_SECONDS = 10.0
+STUCK_SECONDS = 10.0
 """How long to wait for a reader that a device or a network holds; after that it is left behind."""
 
 
@@ -126,7 +125,7 @@ class Channel(Generic[T]):
         self.dropped[cause] += 1
 
 
-class _Carried:
+class Carried:
     """Keeps the error that ends a thread's block, for the side where the caller is."""
 
     def __init__(self) -> None:
@@ -135,12 +134,7 @@ class _Carried:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         self.error = error
         return True
 
@@ -165,7 +159,7 @@ class Prefetch(Generic[T]):
         self._thread = threading.Thread(target=self._read, name="prefetch", daemon=True)
 
     def _read(self) -> None:
-        with _Carried() as carried:
+        with Carried() as carried:
             for item in self._items:
                 if not self._channel.put(item):
                     break
@@ -176,14 +170,9 @@ class Prefetch(Generic[T]):
         self._thread.start()
         return self._channel
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._channel.stop()
-        self._done.wait(_STUCK_SECONDS)
+        self._done.wait(STUCK_SECONDS)
 
 
 def heard(dropped: Frame, following: Frame) -> Frame:
@@ -233,7 +222,7 @@ class SinkThread:
         return self._sink.notes
 
     def _pump(self) -> None:
-        with _Carried() as carried:
+        with Carried() as carried:
             for result in iter(self._next, None):
                 self._sink.write(result)
             if self._closing:

@@ -38,6 +38,8 @@ class RunReport:
         covered_frames: frames in which something covered at least ``COVERED_SHARE`` of a face.
         looks, carried: masks that the network made, and masks that were carried along.
         references: shown to the network; ``inventions``: painted by a generator, by cause.
+        late_frames: how many inventions came so many frames after they were asked for; files wait, 0.
+        unpainted: inventions that were asked for and never came, by cause.
         seconds: of the clock on the wall.
         drops: frames that did not arrive, by cause; empty for files.
         sink_drops: pictures that a sink did not get, or could not send, by its name and by cause.
@@ -55,6 +57,8 @@ class RunReport:
     carried: int = 0
     references: int = 0
     inventions: Counter[str] = field(default_factory=Counter)
+    late_frames: Counter[int] = field(default_factory=Counter)
+    unpainted: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     drops: Counter[str] = field(default_factory=Counter)
     sink_drops: dict[str, Counter[str]] = field(default_factory=dict)

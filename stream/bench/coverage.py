@@ -21,7 +21,7 @@ from stream.bench.entrants import Answer, Entrant
 from stream.bench.judge import SAME_FACE_IOU
 from stream.errors import SourceError
 from stream.frame import Frame
-from stream.sources import open_source
+from stream.inlets import open_source
 from trackers.boxes import match
 
 Box = NDArray[np.float32]
