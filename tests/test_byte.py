@@ -8,6 +8,7 @@ from tests.pasted_faces import STRANGERS, cover, ground, scene, under
 from trackers.boxes import box_around
 from trackers.byte import ByteTracker
 from trackers.faces import FaceDetection, TrackState
+from trackers.recognise import regains
 
 SEEN, COASTING = TrackState.SEEN, TrackState.COASTING
 
@@ -223,15 +224,15 @@ def test_a_hidden_face_is_regained_where_it_comes_up_beside(detector, play):
     face = track.landmarks.copy()
     there = np.asarray(cv2.cvtColor(scene((150, 120, 90, False)), cv2.COLOR_RGB2GRAY), np.uint8)
     beside, all_of_it = face + np.float32([40, 0, 0]), np.ones(468, bool)
-    assert not track.regains(
-        beside, there, all_of_it
+    assert not regains(
+        track, beside, there, all_of_it
     )  # it is seen: what comes up beside is another
     track.state = COASTING
-    assert track.regains(beside, there, all_of_it)
-    assert not track.regains(face + np.float32([90, 0, 0]), there, all_of_it)  # too far off
-    assert not track.regains(beside * np.float32(2), there, all_of_it)  # too large
+    assert regains(track, beside, there, all_of_it)
+    assert not regains(track, face + np.float32([90, 0, 0]), there, all_of_it)  # too far off
+    assert not regains(track, beside * np.float32(2), there, all_of_it)  # too large
     empty = np.asarray(cv2.cvtColor(ground(), cv2.COLOR_RGB2GRAY), np.uint8)
-    assert not track.regains(beside, empty, all_of_it)  # nothing like this face
+    assert not regains(track, beside, empty, all_of_it)  # nothing like this face
 
 
 def test_a_face_that_comes_up_beside_a_hidden_one_begins_no_second_track(detector):

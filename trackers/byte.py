@@ -20,6 +20,7 @@ from trackers.gallery import most_alike
 from trackers.landmarks import RegionOfInterest, roi_from_detection, roi_from_landmarks
 from trackers.lookup import WAKE_SCORE, Look, Lookup
 from trackers.overlaps import heads, sort_by_depth
+from trackers.recognise import agrees
 from trackers.roster import WAKE_IOU, Roster, pair
 from trackers.search import FaceSearch
 from trackers.shape import at_detection
@@ -177,7 +178,7 @@ class ByteTracker:
         for k, (track, (landmarks, score)) in enumerate(zip(self._tracks, looks, strict=True)):
             # A mesh that slipped onto the face in front: it fits that one's prediction better.
             stolen = nearest[k] != k and looks[nearest[k]][1] >= self._mesh_score
-            if not stolen and self._is_back(track, landmarks, score, now):
+            if not stolen and self._roster.is_back(track, landmarks, score, now):
                 track.observe(landmarks, score, now)
                 continue
             track.coast(score)
@@ -186,20 +187,6 @@ class ByteTracker:
             if lost and leapt(before, now, was[k], track.motion) > LEAPT_SHARE:
                 track.adrift = True
                 self._aftermath.begin(before)
-
-    def _is_back(
-        self, track: Track, landmarks: NDArray[np.float32], score: float, now: NDArray[np.uint8]
-    ) -> bool:
-        """Whether what the mesh found is the track's face; of a hidden one more is asked."""
-        if track.state is TrackState.SEEN:
-            return score >= self._mesh_score and track.agrees(landmarks)
-        visible = self._roster.visible(now, landmarks, track)
-        return (
-            score >= WAKE_SCORE
-            and self._roster.is_free(landmarks, track, WAKE_IOU)
-            and track.agrees(landmarks)
-            and track.resembles(landmarks, now, visible)
-        )
 
     def _cross_cut(
         self, image: NDArray[np.uint8], before: NDArray[np.uint8], now: NDArray[np.uint8]
@@ -249,7 +236,7 @@ class ByteTracker:
             visible = self._roster.visible(now, landmarks, track)
             # Half hidden, a face is found smaller, in what is left of it: size and place must fit.
             alike = most_alike([track], now, landmarks, visible) is not None
-            sure = track.agrees(landmarks) or (score >= WAKE_SCORE and alike)
+            sure = agrees(track, landmarks) or (score >= WAKE_SCORE and alike)
             sure = sure or (track.by_detector and score >= WAKE_SCORE)
             if (
                 score >= self._mesh_score

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackers.align import fit_similarity
-from trackers.boxes import area, box_around, intersection, within
+from trackers.boxes import box_around, within
 from trackers.faces import FaceDetection, TrackedFace, TrackState
 from trackers.flow import Motion, clear_of, face_motion, shift
 from trackers.kalman import BoxKalman
-from trackers.shape import RememberedShape, at_detection, size_px, steady
+from trackers.shape import RememberedShape, at_detection, steady
 from trackers.texture import Texture, portrait
 
 DAMPING = 0.85
@@ -38,13 +38,6 @@ UNSUPPORTED_COST = 3
 
 HOLD_SHARE = 0.3
 """The detector's points shake by some percent of the face, so they are followed slowly."""
-
-REGAIN_REACH, REGAIN_SSIM = 0.8, 0.25
-"""Distance in face sizes, and likeness, within which a hidden face is taken to have moved. The
-likeness only rules nonsense out: half covered, a face is as unlike itself as another one is."""
-
-WITHIN_SHARE, NOT_SMALLER = 0.6, 0.95
-"""A face that lies so far within a hidden one, and is smaller than so much of it, is a part of it."""
 
 LEAST_IN_SIGHT = 0.2
 """Of a face that is not behind another one, for it to be taken for one that was hidden."""
@@ -144,61 +137,6 @@ class Track:
         self.covered, self.changed = np.zeros(468, np.float32), np.zeros(468, bool)
         self.state, self.score, self.coasted = TrackState.COASTING, 0.0, 0
         self.by_detector, self.adrift, self.picture = True, False, None
-
-    def agrees(self, landmarks: NDArray[np.float32]) -> bool:
-        """Whether observed (468, 3) landmarks may be this face, one frame on.
-
-        Size, turn and place are bounded; the place less tightly the longer the face was hidden.
-        """
-        here, there = self.landmarks[:, :2].astype(float), landmarks[:, :2].astype(float)
-        scale, turn, _ = fit_similarity(here, there, np.ones(len(here)))
-        jump = np.linalg.norm(here.mean(0) - there.mean(0)) / size_px(self.landmarks)
-        degrees = abs(np.degrees(np.arctan2(turn[1, 0], turn[0, 0])))
-        slack = min(0.2 + 0.02 * self.coasted, 0.8)
-        return bool(1 / 1.4 < scale < 1.4 and degrees < 30 and jump < slack)
-
-    def holds(self, landmarks: NDArray[np.float32]) -> bool:
-        """Whether a face is found in what is left of this hidden one: within it, and smaller.
-
-        A face that hides another one is nearer, and not smaller.
-        """
-        box, mine = box_around(landmarks)[None], self.box_px[None]
-        inside = float(intersection(box, mine)[0, 0]) / max(float(area(box)[0]), 1e-6)
-        smaller = size_px(landmarks) < NOT_SMALLER * size_px(self.landmarks)
-        known = self.state is TrackState.COASTING and not (self.adrift or self.by_detector)
-        return known and smaller and inside > WITHIN_SHARE
-
-    def regains(
-        self, landmarks: NDArray[np.float32], now: NDArray[np.uint8], visible: NDArray[np.bool_]
-    ) -> bool:
-        """Whether a face that came up beside this hidden one is this one.
-
-        A head that moves while it is covered leaves the place to which flow carried its landmarks.
-
-        Args:
-            landmarks: (468, 3) float32 px of the face that came up.
-            now: (H, W) uint8 grey frame it stands in.
-            visible: (468,) bool, its landmarks that are in sight.
-        """
-        if self.state is not TrackState.COASTING or not (self.adrift or self.near(landmarks)):
-            return False
-        return self.texture.known and self.resembles(landmarks, now, visible)
-
-    def near(self, landmarks: NDArray[np.float32]) -> bool:
-        """Whether (468, 3) landmarks lie within reach, in about the same size."""
-        size = size_px(self.landmarks)
-        away = np.linalg.norm(landmarks[:, :2].mean(0) - self.landmarks[:, :2].mean(0)) / size
-        return bool(away < REGAIN_REACH and 1 / 1.6 < size_px(landmarks) / size < 1.6)
-
-    def resembles(
-        self, landmarks: NDArray[np.float32], now: NDArray[np.uint8], visible: NDArray[np.bool_]
-    ) -> bool:
-        """Whether a face is not unlike this one; see :meth:`regains` for the arguments."""
-        if not self.texture.known:
-            return True
-        if visible.mean() < LEAST_IN_SIGHT:
-            return False
-        return self.texture.likeness(portrait(now, landmarks), visible) > REGAIN_SSIM
 
     def observe(
         self, landmarks: NDArray[np.float32], score: float, now: NDArray[np.uint8] | None = None
