@@ -103,6 +103,11 @@ class Router:
         """For how many frames a face's mask has been carried, this one included."""
         return self._plans[track_id].carried
 
+    def waits(self, track_id: int) -> bool:
+        """Whether a mask that was carried here goes on to the next frame, unless something changes."""
+        plan = self._plans[track_id]
+        return 0 < plan.carried < plan.wait
+
     def keep(self, track_ids: set[int]) -> None:
         """Forget every track but these."""
         for gone in self._plans.keys() - track_ids:

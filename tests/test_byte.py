@@ -9,6 +9,7 @@ from trackers.boxes import box_around
 from trackers.byte import ByteTracker
 from trackers.faces import FaceDetection, TrackState
 from trackers.recognise import regains
+from trackers.track import LONGEST_REST
 
 SEEN, COASTING = TrackState.SEEN, TrackState.COASTING
 
@@ -204,6 +205,45 @@ def test_detections_are_wanted_in_turn_and_sooner_when_a_face_is_hidden(play):
         (face,) = play([hidden], tracker)[0]
         assert face.state is COASTING
     assert asked[-4:].count(True) == 2
+
+
+@pytest.fixture
+def meshes(play, monkeypatch):
+    """How often the mesh is asked in each picture, by a tracker whose face may always rest."""
+
+    def run(pictures, told=True):
+        tracker, asked = ByteTracker(detect_every=99), []
+        once = tracker._lookup.once
+        monkeypatch.setattr(
+            tracker._lookup, "once", lambda *args: asked.append(len(counts)) or once(*args)
+        )
+        counts = []
+        for picture in pictures:
+            play([picture], tracker)
+            if told:
+                tracker.rest(1)
+            counts.append(asked.count(len(counts)))
+        return counts
+
+    return run
+
+
+def test_the_mesh_rests_where_flow_follows_and_only_when_told(meshes):
+    walking = walk(20, step=(2, 0))
+    assert all(meshes(walking, told=False))
+    asked = meshes(walking)[4:]
+    assert asked.count(0) == len(asked) * LONGEST_REST / (LONGEST_REST + 1)
+    assert all(sum(asked[k : k + LONGEST_REST + 1]) == 1 for k in range(12))
+
+
+def test_the_mesh_rests_before_nothing_that_comes(meshes):
+    picture = walk(1)[0]
+    for still in range(6, 6 + LONGEST_REST + 1):  # whenever it comes
+        box = np.array([60, 70, 140, 175], np.float32)
+        covered = [cover(picture, box, share)[0] for share in (0.3, 0.5, 0.6)]
+        asked = meshes([picture] * still + covered)
+        assert asked[:still].count(0) > 1
+        assert all(asked[still:])
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,19 @@ def test_a_network_that_says_otherwise_ends_the_waiting() -> None:
     assert router.wants_look(FACE, SAME)
 
 
+@pytest.mark.parametrize("compute", ["auto", "full"])
+def test_who_waits_is_looked_at_only_for_a_cause(compute: str) -> None:
+    """Where a mask goes on, and nowhere else, the tracker may take less care."""
+    router, waits = Router(compute), []  # type: ignore[arg-type]
+    seen = []
+    for _ in range(60):
+        seen += looks(router, 1)
+        waits.append(router.waits(1))
+    assert any(waits) == (compute == "auto")
+    assert not any(wait and look for wait, look in zip(waits, seen, strict=True))
+    assert not any(wait and look for wait, look in zip(waits, seen[1:], strict=False))
+
+
 def test_what_comes_is_looked_at_at_once_but_not_an_expression() -> None:
     router = Router("auto")
     looks(router, FIRST_LOOKS)

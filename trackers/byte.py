@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackers.aftermath import Aftermath
-from trackers.boxes import box_around, iou, within
+from trackers.boxes import box_around, iou
 from trackers.faces import FaceDetection, TrackedFace, TrackState, check_picture
 from trackers.flow import leapt, scene_cut
 from trackers.gallery import most_alike
@@ -163,6 +163,14 @@ class ByteTracker:
             if track.track_id == track_id:
                 track.cover(covered)
 
+    def rest(self, track_id: int) -> None:
+        """Say that in the next frame a face's landmarks may be carried by flow, where it follows well,
+        and the mesh be spared; unknown ids are ignored.
+        """
+        for track in self._tracks:
+            if track.track_id == track_id:
+                track.may_rest = True
+
     def _follow(
         self, image: NDArray[np.uint8], before: NDArray[np.uint8], now: NDArray[np.uint8]
     ) -> None:
@@ -176,14 +184,15 @@ class ByteTracker:
         found = np.stack([box_around(landmarks) for landmarks, _ in looks])
         nearest = iou(found, predicted).argmax(1)
         for k, (track, (landmarks, score)) in enumerate(zip(self._tracks, looks, strict=True)):
+            if track.rested:
+                continue
             # A mesh that slipped onto the face in front: it fits that one's prediction better.
             stolen = nearest[k] != k and looks[nearest[k]][1] >= self._mesh_score
             if not stolen and self._roster.is_back(track, landmarks, score, now):
                 track.observe(landmarks, score, now)
                 continue
             track.coast(score)
-            alone = not within(was[k], theirs[k]).any()  # else the other head is what changed
-            lost = alone and track.motion.support == 0 and not track.adrift
+            lost = track.alone and track.motion.support == 0 and not track.adrift
             if lost and leapt(before, now, was[k], track.motion) > LEAPT_SHARE:
                 track.adrift = True
                 self._aftermath.begin(before)

@@ -42,6 +42,10 @@ HOLD_SHARE = 0.3
 LEAST_IN_SIGHT = 0.2
 """Of a face that is not behind another one, for it to be taken for one that was hidden."""
 
+LONGEST_REST, WELL_FOLLOWED = 3, 0.9
+"""Frames in a row without the mesh, and the support that flow must have in them: where so many points
+all over the face keep to one similarity, nothing comes and the face makes no other expression."""
+
 COASTING_TRUST = 0.25
 """A carried landmark is a guess even where nothing covers it."""
 
@@ -62,6 +66,9 @@ class Track:
         picture: the portrait of the frame before, if the face was seen in it.
         coasted: frames coasted, those without support counted UNSUPPORTED_COST times.
         seen: frames in which the mesh found it.
+        alone: no other head lay over the face in the frame before.
+        may_rest: somebody said that the mesh may be spared in the next frame.
+        rested: frames in a row, up to this one, in which it was.
         hidden_then: ids of the faces that were hidden when this one came up.
     """
 
@@ -80,6 +87,9 @@ class Track:
     age: int = 0
     coasted: int = 0
     seen: int = 0
+    alone: bool = True
+    may_rest: bool = False
+    rested: int = 0
     hidden_then: frozenset[int] = frozenset()
     identity: int = 0
     by_detector: bool = False
@@ -107,11 +117,12 @@ class Track:
                 one coasts, and a face that goes behind another goes on as it went.
         """
         hidden, behind = (self.covered > 0.5) | self.changed, 0.0
+        theirs = within(self.landmarks, heads)
+        self.alone = not theirs.any()
         clear = clear_of(hidden)
         spared = self.state is TrackState.SEEN and clear.mean() > ENOUGH_CLEAR
         usable = clear if spared else ~hidden
         if self.state is TrackState.COASTING:
-            theirs = within(self.landmarks, heads)
             usable, behind = usable & ~theirs, float(theirs.mean())
         flow = face_motion(before, now, self.landmarks, usable)
         steady_going = self.state is TrackState.SEEN or behind > BEHIND_SHARE
@@ -121,6 +132,15 @@ class Track:
         self.motion = shift(*move) if flow is None else flow
         self.landmarks = self.motion.carry(self.landmarks)
         self.age += 1
+        self.rested = self.rested + 1 if self._may_rest_now() else 0
+        if self.rested:
+            self.kalman.update(self.box_px)
+
+    def _may_rest_now(self) -> bool:
+        """Whether flow alone carried the face here as well as the mesh would find it."""
+        wanted = self.may_rest and self.state is TrackState.SEEN and self.rested < LONGEST_REST
+        free = self.alone and max(self.changed.mean(), self.covered.mean()) < DOUBTED_FROM
+        return wanted and free and self.motion.support >= WELL_FOLLOWED
 
     def jump(self, landmarks: NDArray[np.float32], score: float) -> None:
         """The mesh found the face where no motion leads: across a cut, or back after an absence."""
@@ -149,7 +169,7 @@ class Track:
             now: (H, W) uint8 grey frame, to see whether the mesh or flow is right; None: the mesh.
         """
         trust = 1 - self.covered
-        self.seen += 1
+        self.seen, self.rested = self.seen + 1, 0
         self.shape.learn(landmarks, trust)
         placed = self.shape.complete(landmarks, trust)
         followed = self.state is TrackState.SEEN and self.motion.support > 0
@@ -210,11 +230,13 @@ class Track:
         """After the landmarks of (H, W) grey ``now`` stand: compare with the face's look."""
         picture = portrait(now, self.landmarks)
         self.changed = self.texture.changed(picture)
-        self.picture = picture if self.state is TrackState.SEEN else None
+        sure = self.state is TrackState.SEEN and not self.rested
+        self.picture = picture if sure else None
 
     def fade(self) -> None:
         """What covered the face is half forgotten unless :meth:`cover` tells it anew."""
         self.covered, self.told = self.covered * np.float32(0.7), False
+        self.may_rest = False
 
     def cover(self, covered: NDArray[np.float32]) -> None:
         """Say how covered (468,) 0-1 the face was in the frame remembered last."""
