@@ -29,6 +29,9 @@ BUDGETS = {"full": 0.0, "auto": 0.01, "saver": 0.03}
 LONGEST_WAITS = {"full": 0, "auto": 8, "saver": 12}
 """Frames in a row for which a mask may be carried."""
 
+FREE_LONGER = 1.5
+"""Times as long where nothing is in front: no mask can trail there, and what comes is seen to come."""
+
 FIRST_LOOKS = 10
 """A face is looked at in so many frames first: its reference is still being learned."""
 
@@ -110,7 +113,9 @@ class Router:
         if error > self._budget:
             plan.wait, plan.lenience, plan.harmless = 0, LEAST_LENIENT, None
         elif error <= self._budget / 2:
-            plan.wait = min(2 * plan.wait + 1, self._longest)
+            free = (logits > 0)[face.region].mean() <= self._budget / 2
+            longest = int(self._longest * (FREE_LONGER if free else 1))
+            plan.wait = min(2 * plan.wait + 1, longest)
             plan.lenience = min(1.2 * plan.lenience, MOST_LENIENT)
             if plan.changed is not None:
                 plan.harmless = harmless(face, plan.changed, plan.harmless)
@@ -120,9 +125,9 @@ class Router:
         return self._plans[track_id].carried
 
     def waits(self, track_id: int) -> bool:
-        """Whether a mask that was carried here goes on to the next frame, unless something changes."""
+        """Whether a face's mask will be carried into the next frame, unless something changes."""
         plan = self._plans[track_id]
-        return 0 < plan.carried < plan.wait
+        return plan.looks >= FIRST_LOOKS and plan.carried < plan.wait
 
     def keep(self, track_ids: set[int]) -> None:
         """Forget every track but these."""

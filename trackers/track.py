@@ -227,11 +227,16 @@ class Track:
         self.kalman.update(self.box_px)
 
     def remember(self, now: NDArray[np.uint8]) -> None:
-        """After the landmarks of (H, W) grey ``now`` stand: compare with the face's look."""
+        """After the landmarks of (H, W) grey ``now`` stand: compare with the face's look.
+
+        While the mesh rests nothing came, and what no mesh confirms teaches nothing.
+        """
+        self.picture = None
+        if self.rested:
+            return
         picture = portrait(now, self.landmarks)
         self.changed = self.texture.changed(picture)
-        sure = self.state is TrackState.SEEN and not self.rested
-        self.picture = picture if sure else None
+        self.picture = picture if self.state is TrackState.SEEN else None
 
     def fade(self) -> None:
         """What covered the face is half forgotten unless :meth:`cover` tells it anew."""
