@@ -91,6 +91,8 @@ class Pipeline:
                 # For a landmark, to be cut off by the frame is as good as to be covered.
                 hidden = np.where(face.inside, mask.probability, 1).astype(np.float32)
                 self.tracker.cover(face.track_id, at_points(hidden, face.landmarks))
+                if self.router.waits(face.track_id):
+                    self.tracker.rest(face.track_id)
             self.keep({face.track_id for face in faces})
             self.references.keep({face.identity for face in faces})
             yield from self.ahead.push(FrameResult(frame, tuple(tracked), tuple(masks), wanted))

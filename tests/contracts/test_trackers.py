@@ -118,6 +118,19 @@ def test_cover_lowers_trust_of_that_face_only(tracker, detector):
         tracker.cover(1, np.zeros(5, np.float32))
 
 
+def test_a_face_that_may_rest_is_followed_all_the_same(tracker, detector):
+    play(tracker, detector, [two_faces()] * 5)
+    for k in range(1, 7):
+        for track_id in (1, 99):  # nobody has 99: ignored
+            tracker.rest(track_id)
+        faces = tracker.update(two_faces(2 * k), None)
+        assert [face.track_id for face in faces] == [1, 2]
+        assert all(face.state is TrackState.SEEN for face in faces)
+    truth = [face.box_px for face in play(type(tracker)(), detector, [two_faces(12)])[0]]
+    for face, box in zip(faces, truth, strict=True):
+        assert face.box_px == pytest.approx(box, abs=4)
+
+
 def test_reset_forgets(tracker, detector):
     play(tracker, detector, [two_faces()] * 2)
     tracker.reset()
