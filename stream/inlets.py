@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from configs.settings import LiveSettings
-from stream.live import LiveOptions, LiveSource
+from stream.live import LiveOptions, LiveSource, open_remote
 from stream.names import scheme_of
 from stream.pattern import PatternSource
 from stream.sources import FileSource, Source
+from stream.stdio import StdinSource
 
 
 def file(name: str, options: LiveOptions) -> Source:
@@ -24,14 +25,25 @@ def live(name: str, options: LiveOptions) -> Source:
     return LiveSource(name, options)
 
 
+def standard_input(name: str, options: LiveOptions) -> Source:
+    """A pipe."""
+    return StdinSource()
+
+
+def web(name: str, options: LiveOptions) -> Source:
+    """A file that lies elsewhere; what has no end is live."""
+    return open_remote(name, options)
+
+
 def pattern(name: str, options: LiveOptions) -> Source:
     """A drawn face."""
     return PatternSource(name)
 
 
 INLETS: dict[str, Callable[[str, LiveOptions], Source]] = {
-    "": file, "file": file, "pattern": pattern,
-    **dict.fromkeys(("camera", "rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "srt"), live),
+    "": file, "file": file, "pattern": pattern, "-": standard_input,
+    "http": web, "https": web,
+    **dict.fromkeys(("camera", "rtsp", "rtsps", "rtmp", "rtmps", "udp", "srt"), live),
 }  # fmt: skip
 """Kind of the name -> what opens it. A name of no kind is a path."""
 
@@ -51,11 +63,17 @@ def open_source(name: str, settings: LiveSettings | None = None) -> Source:
         ValueError: unknown kind.
         SourceError: see :class:`FileSource`, :class:`LiveSource`.
     """
-    kind = next((k for k in DEVICES if name.startswith(f"{k}:")), scheme_of(name))
+    kind = (
+        "-"
+        if name == "-"
+        else next((k for k in DEVICES if name.startswith(f"{k}:")), scheme_of(name))
+    )
     if kind not in INLETS:
         # Only the scheme is repeated: the rest may hold a password.
-        known = ", ".join(f"{k}://" for k in sorted(INLETS) if k not in ("", *DEVICES))
-        raise ValueError(f"unknown source {kind}://...; known: a path, camera:N, pattern:, {known}")
+        known = ", ".join(f"{k}://" for k in sorted(INLETS) if k not in ("", "-", *DEVICES))
+        raise ValueError(
+            f"unknown source {kind}://...; known: a path, -, camera:N, pattern:, {known}"
+        )
     return INLETS[kind](name, options_of(settings))
 
 

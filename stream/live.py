@@ -18,7 +18,7 @@ from stream.frame import Frame
 from stream.names import scheme_of, shown
 from stream.picture import colour_of, to_rgb
 from stream.sound import Hearing, Sound
-from stream.sources import SourceInfo
+from stream.sources import ContainerSource, Source, SourceInfo
 from stream.timeline import TIME_BASE, Timeline
 
 Image = NDArray[np.uint8]
@@ -227,3 +227,19 @@ def fitted(image: Image, height: int, width: int) -> Image:
     top, left = (height - size[1]) // 2, (width - size[0]) // 2
     canvas[top : top + size[1], left : left + size[0]] = small
     return canvas
+
+
+def open_remote(name: str, options: LiveOptions) -> Source:
+    """``http(s)://``: a file that lies elsewhere and has an end, or a stream that has none.
+
+    Raises:
+        SourceError: it cannot be opened.
+    """
+    try:
+        container = av.open(name, timeout=(options.open_seconds, options.read_seconds))
+    except av.FFmpegError as error:
+        raise SourceError(f"{shown(name)}: cannot be opened ({reason(error)})") from None
+    if container.duration is not None:
+        return ContainerSource(container, shown(name))
+    container.close()
+    return LiveSource(name, options)

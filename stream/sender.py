@@ -12,22 +12,13 @@ from typing import cast
 
 import av
 
+from stream.stdio import AsItComes
+
 LIMITS_SECONDS = (5.0, 5.0)
 """To connect, and for a packet to be taken."""
 
 AT_ONCE = {"probesize": "32", "analyzeduration": "0"}
 """The header says all; nothing is read ahead."""
-
-
-class AsItComes:
-    """A pipe read by what is there: ``read`` itself would wait until all that was asked for is."""
-
-    def __init__(self, pipe: BufferedReader) -> None:
-        self._pipe = pipe
-
-    def read(self, size: int) -> bytes:
-        """At most ``size`` bytes; none at the end."""
-        return self._pipe.read1(size)
 
 
 def send(source: BufferedReader) -> None:

@@ -79,25 +79,26 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
-class FileSource:
-    """A video file, decoded with PyAV.
+class ContainerSource:
+    """Media that has an end, decoded with PyAV.
 
     Frames before a damage are delivered; then the iteration ends and ``damage`` says what is wrong.
 
     Args:
-        path: a regular file.
+        container: opened; closed with the source.
+        name: for people.
+        missing_bytes: known to be cut off at its end.
 
     Raises:
-        SourceNotFoundError, NotAFileError, NotAVideoError, NoVideoError, PixelFormatError: see
-            :mod:`stream.errors`; PermissionError where the file may not be read.
+        NotAVideoError, NoVideoError, PixelFormatError: see :mod:`stream.errors`.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._path, self._name = Path(path), str(path)
+    def __init__(
+        self, container: av.container.InputContainer, name: str, missing_bytes: int | None = None
+    ) -> None:
+        self._container, self._name, self._missing_bytes = container, name, missing_bytes
         self.damage: str | None = None
         self.notes: list[str] = []
-        self._missing_bytes = check_file(self._path)
-        self._container = open_container(self._path)
         try:
             self._stream = video_stream(self._container, self._name, self._missing_bytes)
             self._clock = Clock(self._stream)
@@ -235,3 +236,19 @@ class FileSource:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class FileSource(ContainerSource):
+    """A video file.
+
+    Args:
+        path: a regular file.
+
+    Raises:
+        SourceNotFoundError, NotAFileError: as of :class:`ContainerSource`; PermissionError where the
+            file may not be read.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        missing_bytes = check_file(Path(path))
+        super().__init__(open_container(Path(path)), str(path), missing_bytes)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from fractions import Fraction
+from io import BufferedReader
+from typing import cast
 
 import av
 
-from stream.errors import SinkError
+from stream.errors import NotAVideoError, SinkError
 from stream.frame import FrameResult
 from stream.sinks import line_of
-from stream.sources import SourceInfo
+from stream.sources import ContainerSource, SourceInfo
 
 TIME_BASE = Fraction(1, 90000)
 
@@ -79,3 +81,32 @@ class LinePipe:
 
     def abort(self) -> None:
         """What is written is written."""
+
+
+class AsItComes:
+    """A pipe read by what is there: ``read`` itself would wait until all that was asked for is."""
+
+    def __init__(self, pipe: BufferedReader) -> None:
+        self._pipe = pipe
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` bytes; none at the end."""
+        return self._pipe.read1(size)
+
+
+class StdinSource(ContainerSource):
+    """A container on standard input (NUT, Matroska, MPEG-TS, y4m ...): ``ffmpeg ... -f nut - | s3pot run -``.
+
+    Raises:
+        NotAVideoError: no video comes, or standard input is a terminal.
+    """
+
+    def __init__(self) -> None:
+        if sys.stdin.isatty():
+            raise NotAVideoError("-: standard input is a terminal; send a video to it")
+        pipe = AsItComes(cast(BufferedReader, sys.stdin.buffer))
+        try:
+            container = av.open(pipe, "r", metadata_errors="surrogateescape")
+        except av.FFmpegError as error:
+            raise NotAVideoError(f"-: cannot be read as video ({error.strerror})") from None
+        super().__init__(container, "-")
