@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from configs.settings import Settings
-from stream.composer import Composer
+from stream.composer import PATIENCE_SECONDS, Composer
 from stream.frame import FrameResult
 from stream.inlets import open_source
 from stream.names import shown
@@ -64,7 +64,12 @@ class Job:
                 failed.callback(thread.abort)
                 self._sinks[shown(name)] = sink, thread
             threads = [thread for _, thread in self._sinks.values()]
-            self._composer = Composer(policy, threads, steadfast=not self.info.live)
+            self._composer = Composer(
+                policy,
+                threads,
+                steadfast=not self.info.live,
+                patience_seconds=patience_seconds(self.info),
+            )
             self._budget_seconds = settings.live.budget_seconds or None
             self._pipeline = Pipeline.from_settings(settings, live=self.info.live)
             failed.pop_all()
@@ -100,6 +105,11 @@ class Job:
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         self.close()
+
+
+def patience_seconds(info: SourceInfo) -> float:
+    """How long to wait for a frame before the output says that none comes: three frames, at least."""
+    return max(PATIENCE_SECONDS, 3 / float(info.rate)) if info.rate else PATIENCE_SECONDS
 
 
 def _check_different(outputs: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from stream.composer import Composer
@@ -81,7 +81,9 @@ def run(
 
     The sinks are closed or aborted here; the source stays the caller's to close. On Ctrl-C the
     frames so far are written out and the files finished, then KeyboardInterrupt goes on; to a live
-    source, which has no other end, it is the end. On any other error the sinks are aborted, nothing is left under their names, and the error goes on.
+    source, which has no other end, it is the end. On any other error the sinks are aborted, and
+    nothing is left under their names (of a live source: closed, for it does not come again); the
+    error goes on.
     A damaged input is no error: the frames before the damage are delivered, ``damage`` is reported.
     Of a live source the newest frames are taken, what the model cannot do costs one frame, and a
     :class:`Composer` among the sinks keeps its output alive while nothing comes.
@@ -111,6 +113,9 @@ def run(
             if not source.info.live:
                 raise
     except BaseException:
+        with suppress(Exception):  # the first error is told
+            if source.info.live:  # what was recorded does not come again
+                _close(threads, cut=True)
         for thread in threads:
             thread.abort()  # those that are closed stay
         raise

@@ -278,3 +278,13 @@ def test_ctrl_c_is_how_a_live_stream_ends() -> None:
     report = run(Drawn(10**9, live=True), stopping_after(0, KeyboardInterrupt()), [sink])
     assert sink.ended == ["cut"]
     assert report.frames == len(sink.seen)
+
+
+def test_what_was_recorded_of_a_live_stream_outlives_an_error() -> None:
+    live, file = Kept(), Kept()
+    with pytest.raises(OSError, match="cable pulled"):
+        run(Drawn(20, fail_at=9, live=True), passing, [live])
+    with pytest.raises(OSError, match="cable pulled"):
+        run(Drawn(20, fail_at=9), passing, [file])
+    assert live.ended == ["cut"]
+    assert file.ended == ["aborted"]
