@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from configs.settings import Settings
 from stream.composer import Composer
-from stream.frame import FrameResult
+from stream.frame import Frame, FrameResult
 from stream.inlets import open_source
 from stream.names import shown
 from stream.outlets import Context, is_remote, kind_of, open_outlet
@@ -27,6 +27,24 @@ LIVE_DEPTH = 8
 """Pictures that may wait for a sink, before the oldest are dropped."""
 
 
+class Counts(Protocol):
+    """What a memory of faces counts."""
+
+    @property
+    def served(self) -> int: ...
+    @property
+    def inventions(self) -> Counter[str]: ...
+
+
+class Work(Protocol):
+    """What is done with the frames: the pipeline, or what stands in for it where it is not the point."""
+
+    @property
+    def bank(self) -> Counts: ...
+    def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameResult]: ...
+    def close(self) -> None: ...
+
+
 class Job:
     """A source in; composited pictures, masks and lists of faces out.
 
@@ -37,6 +55,7 @@ class Job:
         source: name for :func:`stream.inlets.open_source`.
         outputs: names for :func:`stream.outlets.open_outlet`; at least one.
         settings: what is drawn, and how.
+        work: instead of the pipeline that the settings describe.
 
     Attributes:
         info: of the source.
@@ -47,7 +66,9 @@ class Job:
         OSError: something cannot be read or written.
     """
 
-    def __init__(self, source: str, outputs: Sequence[str], settings: Settings) -> None:
+    def __init__(
+        self, source: str, outputs: Sequence[str], settings: Settings, work: Work | None = None
+    ) -> None:
         _check_different(outputs)
         policy = build_policy(settings)
         with ExitStack() as failed:
@@ -66,7 +87,7 @@ class Job:
             threads = [thread for _, thread in self._sinks.values()]
             self._composer = Composer(policy, threads, steadfast=not self.info.live)
             self._budget_seconds = settings.live.budget_seconds or None
-            self._pipeline = Pipeline.from_settings(settings)
+            self._pipeline: Work = work or Pipeline.from_settings(settings)
             failed.pop_all()
 
     def _thread(self, sink: Sink, *, late: bool) -> SinkThread:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 from stream.bench.servers.card import number_of
-from stream.bench.servers.mute import Mute
+from stream.bench.servers.lossy import Lossy
+from stream.bench.servers.mute import Mute, free_port
 from stream.bench.servers.publisher import Publisher, Take
 from stream.bench.servers.relay import Relay
 from stream.errors import SinkPathError, SourceError
@@ -72,6 +74,45 @@ def test_a_source_that_returns_in_another_size_goes_on_in_the_first(relay: Relay
     assert frames[-1].image[40:, 150:170].any(2).all()  # below the bars
     assert all(a.time < b.time for a, b in pairwise(frames))
     assert sum(source.breaks.values()) == 1
+
+
+def test_who_comes_late_waits_for_a_key_frame(relay: Relay) -> None:
+    with publisher(relay, Take(codec="mpeg4", rate=50)) as camera:  # MPEG-4 decodes without one
+        camera.first_ms()
+        time.sleep(0.3)
+        with opened(relay.url()) as source:
+            frames = [frame for frame, _ in zip(source, range(5), strict=False)]
+    assert all(number_of(frame.image) is not None for frame in frames)
+
+
+def test_a_source_that_returns_in_a_kind_that_is_not_handled_is_waited_for(relay: Relay) -> None:
+    takes = Take(), Take(pix_fmt="yuv420p10le"), Take(codec="libvpx")
+    with publisher(relay, *takes) as camera, opened(relay.url()) as source:
+        frames = iter(source)
+        next(frames)
+        for _ in range(2):
+            camera.first_ms()
+            relay.cut()
+            relay.start()
+        again = next(frame for frame in frames if frame.epoch)
+    assert number_of(again.image) is not None
+    assert source.notes[0].startswith(f"{relay.url()}: lost 1 times: ")
+
+
+def test_lost_packets_cost_pictures_and_not_the_connection() -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    with Lossy(port, 0.05) as way:
+        url = f"udp://127.0.0.1:{way.port}?pkt_size=1316"
+        with (
+            Publisher(url, time.monotonic()),
+            opened(f"udp://127.0.0.1:{port}?fifo_size=1000") as source,
+        ):
+            frames = [frame for frame, _ in zip(source, range(100), strict=False)]
+    numbers = [n for frame in frames if (n := number_of(frame.image)) is not None]
+    assert numbers == sorted(numbers)
+    assert len(set(numbers)) > 30
+    assert {frame.epoch for frame in frames} == {0}
+    assert all(a.time < b.time for a, b in pairwise(frames))
 
 
 def test_a_source_that_stays_away_ends_when_nobody_waits_any_longer(relay: Relay) -> None:

@@ -43,6 +43,7 @@ class Take:
         rate: pictures a second.
         codec: one of ``OPTIONS``.
         picture: one of ``PICTURES``.
+        pix_fmt: FFmpeg's name of their format.
         extra: more options of the encoder.
     """
 
@@ -51,6 +52,7 @@ class Take:
     rate: int = 25
     codec: str = "libx264"
     picture: str = "drawn"
+    pix_fmt: str = "yuv420p"
     extra: dict[str, str] = field(default_factory=dict)
 
 
@@ -151,7 +153,7 @@ def add_pictures(out: av.container.OutputContainer, take: Take) -> av.VideoStrea
     options = OPTIONS[take.codec] | {"g": str(take.rate)} | take.extra
     stream = out.add_stream(take.codec, rate=take.rate, options=options)
     assert isinstance(stream, av.VideoStream)
-    stream.width, stream.height, stream.pix_fmt = take.width, take.height, "yuv420p"
+    stream.width, stream.height, stream.pix_fmt = take.width, take.height, take.pix_fmt
     stream.bit_rate = 2_000_000 if take.codec != "libx264" else 0
     return stream
 
