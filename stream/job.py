@@ -27,6 +27,10 @@ LIVE_DEPTH = 8
 """Pictures that may wait for a sink, before the oldest are dropped."""
 
 
+PATIENCE_SECONDS = 5.0
+"""So long a sink of a stream may take to finish; then it is left behind."""
+
+
 class Counts(Protocol):
     """What a memory of faces counts."""
 
@@ -92,7 +96,9 @@ class Job:
 
     def _thread(self, sink: Sink, *, late: bool) -> SinkThread:
         """One that is slow drops old pictures where they come when they come; a file waits."""
-        return SinkThread(sink, LIVE_DEPTH, "newest") if late else SinkThread(sink)
+        if not late:
+            return SinkThread(sink)
+        return SinkThread(sink, LIVE_DEPTH, "newest", patience_seconds=PATIENCE_SECONDS)
 
     def run(self, on_result: Callable[[FrameResult], None] | None = None) -> RunReport:
         """Do it, once; see :func:`stream.run.run`."""

@@ -144,13 +144,14 @@ class Prefetch(Generic[T]):
         items: iterated in the thread.
         depth: items read ahead at most.
         policy, budget_seconds: see :class:`Channel`.
+        stop: called at the end, so that a reader that waits for something returns.
     """
 
     def __init__(
         self, items: Iterable[T], depth: int = 4, policy: Policy = "wait",
-        budget_seconds: float | None = None,
+        budget_seconds: float | None = None, stop: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
-        self._items = items
+        self._items, self._stop = items, stop
         self._channel: Channel[T] = Channel(depth, policy, budget_seconds)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._read, name="prefetch", daemon=True)
@@ -174,6 +175,8 @@ class Prefetch(Generic[T]):
         trace: TracebackType | None,
     ) -> None:
         self._channel.stop()
+        if self._stop is not None:
+            self._stop()
         self._done.wait(_STUCK_SECONDS)
 
 
@@ -187,13 +190,15 @@ class SinkThread:
         depth: results that may wait.
         policy: see ``Policy``.
         idle: called in the thread whenever nothing came for ``idle_seconds``.
+        patience_seconds: a sink that has not ended so long after it was told to is left behind.
     """
 
     def __init__(
         self, sink: Sink, depth: int = 4, policy: Policy = "wait", *,
         idle: Callable[[], None] | None = None, idle_seconds: float = 0.5,
+        patience_seconds: float | None = None,
     ) -> None:  # fmt: skip
-        self._sink, self._idle = sink, idle
+        self._sink, self._idle, self._patience_seconds = sink, idle, patience_seconds
         self._idle_seconds = None if idle is None else idle_seconds
         self._channel: Channel[FrameResult] = Channel(depth, policy)
         self._error: BaseException | None = None
@@ -248,11 +253,17 @@ class SinkThread:
         """Write what is queued, then close the sink; if anything failed, abort it and raise.
 
         If it is interrupted, calling it again goes on waiting.
+
+        Raises:
+            TimeoutError: the sink was left behind.
         """
         if not self._closing:
             self._closing, self._cut = True, cut
         self._channel.finish()
-        self._done.wait()
+        patience = self._patience_seconds
+        if not self._done.wait(patience):
+            self._patience_seconds = 0.0  # it has been waited for
+            raise TimeoutError(f"an output took nothing for {patience:g} s")
         if self._error is not None:
             self.abort()
             raise self._error
@@ -261,7 +272,6 @@ class SinkThread:
         """Drop what is queued and abort the sink; nothing if it has already ended."""
         self._closing = False
         self._channel.stop()
-        self._done.wait()
-        if not self._ended:
+        if self._done.wait(self._patience_seconds) and not self._ended:
             self._ended = True
             self._sink.abort()

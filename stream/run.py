@@ -138,7 +138,8 @@ def _results(
     live = source.info.live
     policy: Policy = "newest" if live else "wait"
     depth, budget_seconds = (LIVE_DEPTH, budget_seconds) if live else (FILE_DEPTH, None)
-    with Prefetch(source, depth, policy, budget_seconds) as frames, counted(frames, report):
+    reader = Prefetch(source, depth, policy, budget_seconds, source.close if live else None)
+    with reader as frames, counted(frames, report):
         for result in each_alone(occlude, frames, report) if live else occlude(frames):
             seen.update(face.track_id for face in result.faces)
             report.frames += 1
