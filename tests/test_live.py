@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from stream import publish
 from stream.bench.servers.card import number_of
 from stream.bench.servers.lossy import Lossy
 from stream.bench.servers.mute import Mute, free_port
@@ -188,6 +189,44 @@ def test_a_receiver_that_dies_costs_pictures_and_nothing_else(relay: Relay) -> N
     assert epochs.count(1) == 5
     assert sink.dropped["receiver lost"] >= 1
     assert sink.notes[0].startswith(f"rtsp://127.0.0.1:{relay.port}/out: lost ")
+
+
+def test_nobody_is_started_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    real = publish.Sending
+
+    def counted(url: str, *rest: object) -> publish.Sending:
+        started.append(url)
+        return real(url, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(publish, "Sending", counted)
+    sink = PublishSink(f"rtsp://127.0.0.1:{free_port()}/x", SourceInfo("x", 48, 64))
+    until = time.monotonic() + 2.5
+    for index in range(10**6):
+        sink.write(result(index))
+        if time.monotonic() > until:
+            break
+        time.sleep(0.02)
+    sink.abort()
+    assert len(started) == 1
+    assert sink.dropped["no receiver"] > 10
+
+
+def test_a_sender_that_is_stuck_is_noticed_and_gone() -> None:
+    with Mute() as mute:
+        url = f"rtsp://127.0.0.1:{mute.port}/x"
+        sending = publish.Sending(url, SourceInfo("x", 480, 640), 0, "ultrafast", "tcp")
+
+        def send() -> None:
+            for index in range(20):  # more than a pipe holds
+                noise = np.random.default_rng(index).integers(0, 255, (480, 640, 3), np.uint8)
+                frame = Frame(noise, index, Fraction(index, 25), "x")
+                sending.send(FrameResult(frame, (), ()))
+
+        with pytest.raises(TimeoutError):
+            send()
+        sending.close(drain=False)
+        assert sending._process.poll() is not None
 
 
 def test_a_mute_receiver_does_not_hold_up_the_writer() -> None:
