@@ -28,6 +28,11 @@ _STUCK_SECONDS = 10.0
 """How long to wait for a reader that a device or a network holds; after that it is left behind."""
 
 
+def threads_running() -> int:
+    """Threads of this process that Python knows of."""
+    return threading.active_count()
+
+
 class Channel(Generic[T]):
     """A bounded queue between one producer and one consumer.
 

@@ -1,4 +1,4 @@
-"""``s3pot bench``: the benchmark of masks over time, and of speed."""
+"""``s3pot bench``: the benchmark of masks over time, of speed, and of faults."""
 
 # ruff: noqa: PLC0415  a command pays for its own imports only
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stream.bench.faults_command import faults_command
 from stream.bench.speed_command import speed_command
 from stream.refusal import BAD_INPUT, bad_input, say
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from stream.bench.shot import Shot
     from stream.bench.video import Benchmark
 
-app = typer.Typer(no_args_is_help=True, help="Measure masks over time (video), and speed.")
+app = typer.Typer(
+    no_args_is_help=True, help="Measure masks over time (video), speed, and what faults do."
+)
 
 Config = Annotated[str | None, typer.Option(help="Named config or a TOML file: ours.")]
 Overrides = Annotated[
@@ -232,3 +235,4 @@ def write_report(album: Album, bench: Benchmark, results: Results) -> None:
 
 
 app.command("speed")(speed_command)
+app.command("faults")(faults_command)

@@ -106,6 +106,10 @@ class Rig:
         code = "from stream.cli import main; main()"
         return self._start(["-c", code, "run", *arguments], self._report_path())
 
+    def python(self, code: str, report: Path) -> Run:
+        """Some code in a process of its own."""
+        return self._start(["-c", code], report)
+
     def _report_path(self) -> Path:
         self._runs += 1
         return self.folder / f"report{self._runs}.json"

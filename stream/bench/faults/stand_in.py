@@ -85,7 +85,7 @@ def nan_boxes(result: FrameResult) -> FrameResult:
 
 def torn(result: FrameResult) -> FrameResult:
     """Faces without masks: nothing that a policy can work with."""
-    return replace(result, masks=(None,) * len(result.masks))  # type: ignore[arg-type]
+    return replace(result, masks=())
 
 
 class Sleeping(DiscFinder):

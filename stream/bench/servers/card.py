@@ -118,8 +118,11 @@ def photograph() -> Image:
 def photo(number: int, height: int, width: int) -> Image:
     """(height, width, 3): the number, and a real face that goes to and fro."""
     x, y = round(24 + 20 * np.sin(number / 900)), round(8 + 6 * np.cos(number / 700))
-    part = photograph()[y : y + 360, x : x + 440]
-    return stamp(np.ascontiguousarray(cv2.resize(part, (width, height))), number)
+    canvas = np.full(
+        (360, 440, 3), 90, np.uint8
+    )  # a margin below the strip: a head's cover is large
+    canvas[48:] = photograph()[y : y + 312, x : x + 440]
+    return stamp(cv2.resize(canvas, (width, height)), number)
 
 
 def shows_photograph(image: Image) -> bool:
