@@ -7,7 +7,7 @@ picture goes on, blurred past recognition and labelled, at the pace of the strea
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -36,13 +36,12 @@ class Shown:
     """What left the composer.
 
     Attributes:
-        frames: of the source; ``filled``: while nothing came; ``undrawn``: the policy failed.
-        latency_seconds: from decoding to here, of the last LATENCIES frames of a live source.
+        frames: of the source; ``filled``: while nothing came.
+        latency_seconds: from decoding until it leaves, of the last LATENCIES frames of a live source.
     """
 
     frames: int = 0
     filled: int = 0
-    undrawn: int = 0
     latency_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
 
     def percentiles(self) -> tuple[float, float, float] | None:
@@ -80,10 +79,15 @@ class Composer:
         self._since, self._patience_seconds = 0.0, patience_seconds
         self.shown = Shown()
         self._failed: list[str] = []
+        self._raised: Counter[str] = Counter()
 
     @property
     def notes(self) -> list[str]:
-        return [*self._failed, *(note for sink in self._all for note in sink.notes)]
+        raised = [
+            f"the policy failed in {count} frame{'s' if count > 1 else ''}: {kind}"
+            for kind, count in sorted(self._raised.items())
+        ]
+        return [*raised, *self._failed, *(note for sink in self._all for note in sink.notes)]
 
     def write(self, result: FrameResult) -> None:
         """Draw a result and hand it on."""
@@ -95,19 +99,17 @@ class Composer:
         self._last, self._since = frame, time.monotonic()
         self._hand(self._drawn(result))
         self.shown.frames += 1
-        if frame.received_seconds:
-            self.shown.latency_seconds.append(time.monotonic() - frame.received_seconds)
 
     def _drawn(self, result: FrameResult) -> Iterable[FrameResult]:
-        """What the policy shows; where it fails itself, nothing of the picture."""
+        """What may be shown now, in full before any of it is."""
         if result.failure:
             return self._policy.blind(result.frame, result.failure)
-        if self._steadfast:
-            return self._policy.push(result)
         try:
-            return self._policy.push(result)
-        except Exception:  # noqa: BLE001  whatever fails in there, the stream goes on
-            self.shown.undrawn += 1
+            return list(self._policy.push(result))
+        except Exception as error:
+            if self._steadfast:
+                raise
+            self._raised[type(error).__name__] += 1
             return self._policy.blind(result.frame, "policy raised")
 
     def idle(self) -> None:
@@ -116,11 +118,9 @@ class Composer:
         if self._last is None or away < self._patience_seconds:
             return
         frame = replace(
-            self._last,
-            time=whole(self._last.time + away),
-            sound=(),
-            image=blurred(self._last.image),
-        )
+            self._last, time=whole(self._last.time + away), image=blurred(self._last.image),
+            received_seconds=0.0, sound=(),
+        )  # fmt: skip
         self._hand(self._policy.flush())
         for result in self._policy.blind(frame, NO_SIGNAL):
             image = labelled(result.frame.image, NO_SIGNAL)
@@ -134,24 +134,37 @@ class Composer:
                 time_seconds = max(time_seconds, self._time + TIME_BASE)
             frame = replace(result.frame, index=self._index, time=time_seconds)
             self._time, self._index = time_seconds, self._index + 1
+            if frame.received_seconds:
+                self.shown.latency_seconds.append(time.monotonic() - frame.received_seconds)
             for sink in tuple(self._sinks):
                 self._give(sink, replace(result, frame=frame))
 
     def _give(self, sink: Sink, result: FrameResult) -> None:
         try:
             sink.write(result)
-        except OSError as error:
+        except Exception as error:
             if self._steadfast:
                 raise
-            self._sinks.remove(sink)
-            sink.abort()
-            self._failed.append(f"{error}; it was left out from frame {result.frame.index} on")
+            self._leave_out(sink, error, f"it was left out from frame {result.frame.index} on")
+
+    def _leave_out(self, sink: Sink, error: Exception, what: str) -> None:
+        """A sink has failed; the others go on."""
+        self._sinks.remove(sink)
+        sink.abort()
+        # What the system and ours say names the output; any other text may hold anything.
+        told = str(error) if isinstance(error, OSError) else type(error).__name__
+        self._failed.append(f"{told}; {what}")
 
     def close(self, *, cut: bool = False) -> None:
         """Hand on what is held back, and close every sink that is left."""
         self._hand(self._policy.flush())
-        for sink in self._sinks:
-            sink.close(cut=cut)
+        for sink in tuple(self._sinks):
+            try:
+                sink.close(cut=cut)
+            except Exception as error:
+                if self._steadfast:
+                    raise
+                self._leave_out(sink, error, "it could not be finished")
         self._policy.close()
 
     def abort(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -55,3 +55,15 @@ class FrameResult:
     masks: tuple[OcclusionMask, ...]
     looked: bool = False
     failure: str = ""
+
+
+def heard(dropped: Frame, following: Frame) -> Frame:
+    """The next frame with the sound of one that was dropped: what is heard has no gaps."""
+    if not dropped.sound:
+        return following
+    return replace(following, sound=dropped.sound + following.sound)
+
+
+def heard_in(dropped: FrameResult, following: FrameResult) -> FrameResult:
+    """The same of results."""
+    return replace(following, frame=heard(dropped.frame, following.frame))

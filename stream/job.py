@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from configs.settings import Settings
-from stream.composer import PATIENCE_SECONDS, Composer
-from stream.frame import FrameResult
+from stream.composer import PATIENCE_SECONDS as SIGNAL_SECONDS
+from stream.composer import Composer
+from stream.frame import Frame, FrameResult
 from stream.inlets import open_source
 from stream.names import shown
 from stream.outlets import Context, is_remote, kind_of, open_outlet
@@ -27,6 +28,28 @@ LIVE_DEPTH = 8
 """Pictures that may wait for a sink, before the oldest are dropped."""
 
 
+PATIENCE_SECONDS = 5.0
+"""So long a sink of a stream may take to finish; then it is left behind."""
+
+
+class Counts(Protocol):
+    """What a memory of faces counts."""
+
+    @property
+    def served(self) -> int: ...
+    @property
+    def inventions(self) -> Counter[str]: ...
+
+
+class Work(Protocol):
+    """What is done with the frames: the pipeline, or what stands in for it where it is not the point."""
+
+    @property
+    def bank(self) -> Counts: ...
+    def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameResult]: ...
+    def close(self) -> None: ...
+
+
 class Job:
     """A source in; composited pictures, masks and lists of faces out.
 
@@ -37,6 +60,7 @@ class Job:
         source: name for :func:`stream.inlets.open_source`.
         outputs: names for :func:`stream.outlets.open_outlet`; at least one.
         settings: what is drawn, and how.
+        work: instead of the pipeline that the settings describe.
 
     Attributes:
         info: of the source.
@@ -47,7 +71,9 @@ class Job:
         OSError: something cannot be read or written.
     """
 
-    def __init__(self, source: str, outputs: Sequence[str], settings: Settings) -> None:
+    def __init__(
+        self, source: str, outputs: Sequence[str], settings: Settings, work: Work | None = None
+    ) -> None:
         _check_different(outputs)
         policy = build_policy(settings)
         with ExitStack() as failed:
@@ -71,30 +97,34 @@ class Job:
                 patience_seconds=patience_seconds(self.info),
             )
             self._budget_seconds = settings.live.budget_seconds or None
-            self._pipeline = Pipeline.from_settings(settings, live=self.info.live)
+            self._work: Work = work or Pipeline.from_settings(settings, live=self.info.live)
             failed.pop_all()
 
     def _thread(self, sink: Sink, *, late: bool) -> SinkThread:
         """One that is slow drops old pictures where they come when they come; a file waits."""
-        return SinkThread(sink, LIVE_DEPTH, "newest") if late else SinkThread(sink)
+        if not late:
+            return SinkThread(sink)
+        return SinkThread(sink, LIVE_DEPTH, "newest", patience_seconds=PATIENCE_SECONDS)
 
     def run(self, on_result: Callable[[FrameResult], None] | None = None) -> RunReport:
         """Do it, once; see :func:`stream.run.run`."""
         report = run(
-            self._source, self._pipeline, [self._composer], on_result,
+            self._source, self._work, [self._composer], on_result,
             budget_seconds=self._budget_seconds,
         )  # fmt: skip
         for name, (sink, thread) in self._sinks.items():
             lost = thread.dropped + (sink.dropped if isinstance(sink, PublishSink) else Counter())
             report.sink_drops |= {name: lost} if lost else {}
-        bank, references = self._pipeline.bank, self._pipeline.references
+        bank = self._work.bank
         report.references, report.inventions = bank.served, bank.inventions
-        report.late_frames, report.unpainted = references.late_frames, references.dropped
+        if isinstance(self._work, Pipeline):
+            references = self._work.references
+            report.late_frames, report.unpainted = references.late_frames, references.dropped
         return report
 
     def close(self) -> None:
         """Let the source and the model go."""
-        self._pipeline.close()
+        self._work.close()
         self._source.close()
 
     def __enter__(self) -> Self:
@@ -109,7 +139,7 @@ class Job:
 
 def patience_seconds(info: SourceInfo) -> float:
     """How long to wait for a frame before the output says that none comes: three frames, at least."""
-    return max(PATIENCE_SECONDS, 3 / float(info.rate)) if info.rate else PATIENCE_SECONDS
+    return max(SIGNAL_SECONDS, 3 / float(info.rate)) if info.rate else SIGNAL_SECONDS
 
 
 def _check_different(outputs: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Self
 import av
 import cv2
 import numpy as np
+from av.stream import Stream
 from numpy.typing import NDArray
 
 from stream.errors import NoVideoError, SourceError
@@ -23,8 +24,15 @@ from stream.timeline import TIME_BASE, Timeline
 
 Image = NDArray[np.uint8]
 
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 1.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 0.5
 """Between two tries to connect; doubled each time."""
+
+KEY_SECONDS = 3.0
+"""For so long a key frame is waited for: what comes before it is told by pictures nobody has."""
+
+AT_ONCE = {"fpsprobesize": "0", "analyzeduration": "1000000"}
+"""FFmpeg would watch a second of pictures to guess their rate, and be a second late from then on.
+Not "nobuffer": it throws the pictures away that it looked at, key frames among them."""
 
 NAP_SECONDS = 0.05
 """A pause is slept in such pieces, so that nobody waits for it to end."""
@@ -58,7 +66,7 @@ class LiveSource:
 
     Attributes:
         breaks: how often the source was lost, by cause.
-        damaged: packets that could not be decoded.
+        undecoded: packets that made no picture.
 
     Raises:
         SourceError: it cannot be opened now. NoVideoError: it has no pictures.
@@ -67,9 +75,8 @@ class LiveSource:
     def __init__(self, name: str, options: LiveOptions | None = None) -> None:
         self._name, self._options = name, options or LiveOptions()
         self.damage: str | None = None
-        self.notes: list[str] = []
         self.breaks: dict[str, int] = {}
-        self.damaged = 0
+        self.undecoded = 0
         self._closed = False
         self._heard: list[Sound] = []
         self._timeline = Timeline()
@@ -84,39 +91,68 @@ class LiveSource:
             pix_fmt=self._first.format.name, colour=colour_of(self._first, shown(name)),
         )  # fmt: skip
 
+    @property
+    def notes(self) -> list[str]:
+        """How often it was lost, and what could not be followed."""
+        found = [f"lost {count} times: {cause}" for cause, count in sorted(self.breaks.items())]
+        if self.undecoded:
+            found.append(f"{self.undecoded} packets could not be decoded")
+        mended = self._timeline.mended.items()
+        found += [f"{count} time stamps were {how}; mended" for how, count in mended if count]
+        return [f"{shown(self._name)}: {what}" for what in found]
+
     def _connect(self) -> av.VideoFrame:
         """Open it, and decode the first picture."""
         limits = (self._options.open_seconds, self._options.read_seconds)
         place, form, options = self._place()
+        self._connected = time.monotonic()
         try:
             self._container = av.open(place, format=form, options=options, timeout=limits)
             if not self._container.streams.video:
                 raise NoVideoError(f"{shown(self._name)}: has no video stream")
-            stream = self._container.streams.video[0]
-            stream.thread_type = "SLICE"  # frame threads would hold pictures back
-            stream.codec_context.flags |= av.codec.context.Flags.low_delay
             self._pictures = self._decoded(self._container)
             return next(self._pictures)
         except (av.FFmpegError, StopIteration) as error:
             self._disconnect()
             raise SourceError(f"{shown(self._name)}: cannot be opened ({reason(error)})") from None
+        except SourceError:
+            self._disconnect()
+            raise
 
     def _decoded(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
-        """The pictures; what is heard between them is kept for the next frame."""
-        hearing = Hearing()
-        for packet in container.demux(container.streams.video[0], *container.streams.audio[:1]):
+        """Pictures from the first key frame on; a packet that is damaged costs its picture only.
+
+        Raises:
+            SourceError: nothing can be decoded, or it is of a kind that is not handled.
+        """
+        stream = container.streams.video[0]
+        stream.thread_type = "SLICE"  # frame threads would hold pictures back
+        stream.codec_context.flags |= av.codec.context.Flags.low_delay
+        since, keyed, hearing = time.monotonic(), False, Hearing()
+        for packet in container.demux(stream, *container.streams.audio[:1]):
+            waited = time.monotonic() - since
+            keyed = keyed or packet.is_keyframe or waited > KEY_SECONDS
             try:
-                pieces = packet.decode()
-            except av.error.InvalidDataError:  # lost on the way; the next one may be whole
-                self.damaged += 1
+                if packet.stream_index != stream.index:
+                    self._hear(packet, hearing)
+                    continue
+                for picture in stream.decode(packet) if keyed else ():
+                    colour_of(picture, shown(self._name))  # of another connection it may be HDR
+                    yield picture
+                    since = time.monotonic()
+            except (av.error.InvalidDataError, av.error.ArgumentError):
+                self.undecoded += 1
+            if waited > self._options.read_seconds:
+                raise SourceError("nothing in it can be decoded")
+
+    def _hear(self, packet: av.Packet[Stream], hearing: Hearing) -> None:
+        """Keep what is heard for the next frame; before the first picture nobody knows when it was."""
+        for piece in packet.decode():
+            if not isinstance(piece, av.AudioFrame) or piece.time_base is None or piece.pts is None:
                 continue
-            for piece in pieces:
-                if isinstance(piece, av.VideoFrame):
-                    yield piece
-                elif isinstance(piece, av.AudioFrame) and piece.time_base and piece.pts is not None:
-                    time_seconds = self._timeline.place(piece.pts * piece.time_base)
-                    if time_seconds is not None:
-                        self._heard.append(Sound(time_seconds, hearing(piece)))
+            time_seconds = self._timeline.place(piece.pts * piece.time_base)
+            if time_seconds is not None:
+                self._heard.append(Sound(time_seconds, hearing(piece)))
 
     def _place(self) -> tuple[str, str | None, dict[str, str]]:
         """What FFmpeg is told: where, in what format, how."""
@@ -125,26 +161,29 @@ class LiveSource:
             device = f"/dev/video{number}" if number.isdigit() else number
             return device, "v4l2", {}
         if scheme_of(self._name) == "rtsp":
-            return self._name, None, {"rtsp_transport": self._options.transport}
-        return self._name, None, {"fflags": "nobuffer"}
+            return self._name, None, AT_ONCE | {"rtsp_transport": self._options.transport}
+        return self._name, None, dict(AT_ONCE)
 
     def __iter__(self) -> Iterator[Frame]:
         """Every frame, until :meth:`close` (or the source is away for ``give_up_seconds``)."""
         index = epoch = 0
         picture: av.VideoFrame | None = self._first
-        while picture is not None and not self._closed:
-            yield self._frame(picture, index, epoch)
-            index += 1
-            picture = self._next()
-            if picture is None:
-                epoch += 1
-                picture = self._again()
+        try:
+            while picture is not None and not self._closed:
+                yield self._frame(picture, index, epoch)
+                index += 1
+                picture = self._next()
+                if picture is None:
+                    epoch += 1
+                    picture = self._again()
+        finally:
+            self._disconnect()
 
     def _next(self) -> av.VideoFrame | None:
         """The next picture; None where the connection ends here."""
         try:
             return next(self._pictures)
-        except (av.FFmpegError, StopIteration) as error:
+        except (av.FFmpegError, SourceError, StopIteration) as error:
             cause = reason(error)
         self.breaks[cause] = self.breaks.get(cause, 0) + 1
         self._disconnect()
@@ -155,6 +194,8 @@ class LiveSource:
         pause, since = FIRST_PAUSE_SECONDS, time.monotonic()
         limit = self._options.give_up_seconds
         self._timeline.interrupt()
+        if since - self._connected < LONGEST_PAUSE_SECONDS:  # it ends as soon as it begins
+            self._sleep(pause)
         while not self._closed and not (limit and time.monotonic() - since > limit):
             try:
                 return self._connect()
@@ -213,6 +254,8 @@ def reason(error: Exception) -> str:
         return "it ended"
     if isinstance(error, av.error.ExitError):
         return "no answer in time"
+    if isinstance(error, SourceError):
+        return str(error)
     return str(getattr(error, "strerror", None) or type(error).__name__)
 
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import os
 import select
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from contextlib import suppress
 from fractions import Fraction
+from urllib.parse import urlsplit
 
 import av
 
@@ -33,7 +35,12 @@ FORMATS = {"rtsp": "rtsp", "rtmp": "flv", "rtmps": "flv", "udp": "mpegts", "srt"
 STUCK_SECONDS = 3.0
 """A sender that takes nothing for so long is replaced."""
 
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 1.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 0.5
+
+PORTS = {"rtsp": 554, "rtmp": 1935, "rtmps": 443}
+"""Where it is asked whether anybody listens, before a sender is started for the second time."""
+
+ANSWER_SECONDS = 1.0
 
 TIME_BASE = Fraction(1, 90000)
 
@@ -70,6 +77,13 @@ class Sending:
             [sys.executable, "-m", "stream.sender"], stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
+        try:
+            self._begin(order, info, crf, preset)
+        except BaseException:
+            self._end(0)
+            raise
+
+    def _begin(self, order: dict[str, str], info: SourceInfo, crf: int, preset: str) -> None:
         self._pipe = Pipe(self._process)
         self._pipe.write(json.dumps(order).encode() + b"\n")  # not as an argument: `ps` shows those
         self._output = av.open(self._pipe, "w", format="nut")
@@ -98,16 +112,22 @@ class Sending:
 
     def close(self, *, drain: bool) -> None:
         """End it; with ``drain`` it may first send what it has."""
+        if not drain:
+            self._process.kill()  # first: what the muxer still writes would wait for it
         with suppress(OSError, av.FFmpegError):
             if drain:
                 self._output.mux(self._stream.encode(None))
                 self._output.mux(list(self._sound.close()) if self._sound else [])
             self._output.close()
+        self._end(STUCK_SECONDS if drain else 0)
+
+    def _end(self, seconds: float) -> None:
+        """The process ends, by itself within so many seconds or killed."""
         assert self._process.stdin is not None
         with suppress(OSError):
             self._process.stdin.close()
         try:
-            self._process.wait(STUCK_SECONDS if drain else 0)
+            self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -141,7 +161,7 @@ class PublishSink:
         self._how = (crf, preset, transport)
         self._sending: Sending | None = None
         self._pause, self._next_try, self._breaks = FIRST_PAUSE_SECONDS, 0.0, 0
-        self._sent = 0
+        self._began = 0.0
         self.dropped: Counter[str] = Counter()
         self.notes: list[str] = []
 
@@ -157,24 +177,31 @@ class PublishSink:
             cause = "receiver stuck" if isinstance(error, TimeoutError) else "receiver lost"
             self.dropped[cause] += 1
             self._lose()
-            return
-        self._sent += 1
-        self._pause = FIRST_PAUSE_SECONDS
 
     def _begin(self) -> bool:
-        """Start a sender, unless the last one has only just failed."""
+        """Start a sender, unless the last one has only just failed, or nobody listens."""
         if time.monotonic() < self._next_try:
             return False
+        if self._next_try and not answers(self._url):
+            self._wait()
+            return False
+        self._began = time.monotonic()
         try:
             self._sending = Sending(self._url, self._info, *self._how)
         except (OSError, av.FFmpegError):
             self._lose()
         return self._sending is not None
 
-    def _lose(self) -> None:
-        self._breaks += 1
+    def _wait(self) -> None:
         self._next_try = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+
+    def _lose(self) -> None:
+        lived = time.monotonic() - self._began
+        if lived > ANSWER_SECONDS:  # it was more than a try
+            self._pause = FIRST_PAUSE_SECONDS
+        self._breaks += 1
+        self._wait()
         sending, self._sending = self._sending, None
         if sending is not None:
             sending.close(drain=False)
@@ -192,3 +219,16 @@ class PublishSink:
         if self._sending is not None:
             self._sending.close(drain=False)
             self._sending = None
+
+
+def answers(url: str) -> bool:
+    """Whether anybody listens at an address: a process that would find nobody is dear."""
+    place = urlsplit(url)
+    port = place.port or PORTS.get(place.scheme, 0)
+    if not port or place.scheme not in PORTS:
+        return True
+    try:
+        with socket.create_connection((place.hostname or "", port), ANSWER_SECONDS):
+            return True
+    except OSError:
+        return False

@@ -11,10 +11,9 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Generic, Literal, Self, TypeVar
 
-from stream.frame import Frame, FrameResult
+from stream.frame import FrameResult, heard_in
 from stream.sinks import Sink
 
 T = TypeVar("T")
@@ -26,6 +25,11 @@ newest: staleness."""
 
 STUCK_SECONDS = 10.0
 """How long to wait for a reader that a device or a network holds; after that it is left behind."""
+
+
+def threads_running() -> int:
+    """Threads of this process that Python knows of."""
+    return threading.active_count()
 
 
 class Channel(Generic[T]):
@@ -146,14 +150,16 @@ class Prefetch(Generic[T]):
         items: iterated in the thread.
         depth: items read ahead at most.
         policy, budget_seconds, heir: see :class:`Channel`.
+        stop: called at the end, so that a reader that waits for something returns.
     """
 
     def __init__(
         self, items: Iterable[T], depth: int = 4, policy: Policy = "wait",
-        budget_seconds: float | None = None,
+        budget_seconds: float | None = None, *,
         heir: Callable[[T, T], T] = lambda dropped, following: following,
+        stop: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
-        self._items = items
+        self._items, self._stop = items, stop
         self._channel: Channel[T] = Channel(depth, policy, budget_seconds, heir)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._read, name="prefetch", daemon=True)
@@ -172,19 +178,9 @@ class Prefetch(Generic[T]):
 
     def __exit__(self, *error: object) -> None:
         self._channel.stop()
+        if self._stop is not None:
+            self._stop()
         self._done.wait(STUCK_SECONDS)
-
-
-def heard(dropped: Frame, following: Frame) -> Frame:
-    """The next frame with the sound of one that was dropped: what is heard has no gaps."""
-    if not dropped.sound:
-        return following
-    return replace(following, sound=dropped.sound + following.sound)
-
-
-def heard_in(dropped: FrameResult, following: FrameResult) -> FrameResult:
-    """The same of results."""
-    return replace(following, frame=heard(dropped.frame, following.frame))
 
 
 class SinkThread:
@@ -197,13 +193,15 @@ class SinkThread:
         depth: results that may wait.
         policy: see ``Policy``.
         idle: called in the thread whenever nothing came for ``idle_seconds``.
+        patience_seconds: a sink that has not ended so long after it was told to is left behind.
     """
 
     def __init__(
         self, sink: Sink, depth: int = 4, policy: Policy = "wait", *,
         idle: Callable[[], None] | None = None, idle_seconds: float = 0.5,
+        patience_seconds: float | None = None,
     ) -> None:  # fmt: skip
-        self._sink, self._idle = sink, idle
+        self._sink, self._idle, self._patience_seconds = sink, idle, patience_seconds
         self._idle_seconds = None if idle is None else idle_seconds
         self._channel: Channel[FrameResult] = Channel(depth, policy, heir=heard_in)
         self._error: BaseException | None = None
@@ -258,11 +256,17 @@ class SinkThread:
         """Write what is queued, then close the sink; if anything failed, abort it and raise.
 
         If it is interrupted, calling it again goes on waiting.
+
+        Raises:
+            TimeoutError: the sink was left behind.
         """
         if not self._closing:
             self._closing, self._cut = True, cut
         self._channel.finish()
-        self._done.wait()
+        patience = self._patience_seconds
+        if not self._done.wait(patience):
+            self._patience_seconds = 0.0  # it has been waited for
+            raise TimeoutError(f"an output took nothing for {patience:g} s")
         if self._error is not None:
             self.abort()
             raise self._error
@@ -271,7 +275,6 @@ class SinkThread:
         """Drop what is queued and abort the sink; nothing if it has already ended."""
         self._closing = False
         self._channel.stop()
-        self._done.wait()
-        if not self._ended:
+        if self._done.wait(self._patience_seconds) and not self._ended:
             self._ended = True
             self._sink.abort()

@@ -13,8 +13,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from stream.composer import Composer
-from stream.frame import Frame, FrameResult
-from stream.queues import Channel, Policy, Prefetch, SinkThread, heard
+from stream.frame import Frame, FrameResult, heard
+from stream.queues import Channel, Policy, Prefetch, SinkThread
 from stream.sinks import Sink
 from stream.sources import Source
 
@@ -147,7 +147,9 @@ def _results(
     live = source.info.live
     policy: Policy = "newest" if live else "wait"
     depth, budget_seconds = (LIVE_DEPTH, budget_seconds) if live else (FILE_DEPTH, None)
-    with Prefetch(source, depth, policy, budget_seconds, heard) as frames, counted(frames, report):
+    stop = source.close if live else None
+    reader = Prefetch(source, depth, policy, budget_seconds, heir=heard, stop=stop)
+    with reader as frames, counted(frames, report):
         for result in each_alone(occlude, frames, report) if live else occlude(frames):
             seen.update(face.track_id for face in result.faces)
             report.frames += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from fractions import Fraction
 from io import BufferedReader
@@ -15,6 +16,17 @@ from stream.sinks import line_of
 from stream.sources import ContainerSource, SourceInfo
 
 TIME_BASE = Fraction(1, 90000)
+
+
+class Pipe:
+    """Standard output without Python's buffer, whose lock a writer that is stuck would keep."""
+
+    def write(self, data: bytes) -> int:
+        """All of it; OSError where nobody reads."""
+        left = memoryview(data)
+        while left:
+            left = left[os.write(sys.stdout.fileno(), left) :]
+        return len(data)
 
 
 class PipeSink:
@@ -31,7 +43,7 @@ class PipeSink:
         if sys.stdout.isatty():
             raise SinkError("-: standard output is a terminal; send it to a program or a file")
         self.notes: list[str] = []
-        self._output = av.open(sys.stdout.buffer, "w", format="nut")
+        self._output = av.open(Pipe(), "w", format="nut")
         self._stream = self._output.add_stream(
             "rawvideo", rate=info.rate or 25, width=info.width, height=info.height,
             pix_fmt="rgb24", time_base=TIME_BASE,

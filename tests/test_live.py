@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,12 @@ import av
 import numpy as np
 import pytest
 
+from stream import publish
+from stream.bench.servers.card import number_of
+from stream.bench.servers.lossy import Lossy
+from stream.bench.servers.mute import Mute, free_port
+from stream.bench.servers.publisher import Publisher, Take
+from stream.bench.servers.relay import Relay
 from stream.encode import VideoSink
 from stream.errors import SinkPathError, SourceError
 from stream.frame import Frame, FrameResult
@@ -20,8 +27,7 @@ from stream.live import LiveOptions, LiveSource, fitted
 from stream.publish import PublishSink
 from stream.sources import SourceInfo
 from tests.clips import unchanged
-from tests.publisher import publisher
-from tests.relay import Relay
+from tests.tones import tones
 
 SOON = LiveOptions(open_seconds=5, read_seconds=5, give_up_seconds=8)
 
@@ -30,6 +36,10 @@ SOON = LiveOptions(open_seconds=5, read_seconds=5, give_up_seconds=8)
 def relay() -> Iterator[Relay]:
     with Relay() as server:
         yield server
+
+
+def publisher(relay: Relay, *takes: Take) -> Publisher:
+    return Publisher(relay.url(), time.monotonic(), *takes)
 
 
 def opened(url: str, options: LiveOptions = SOON) -> LiveSource:
@@ -45,48 +55,81 @@ def opened(url: str, options: LiveOptions = SOON) -> LiveSource:
 
 
 def test_pictures_come_in_order_on_one_clock(relay: Relay) -> None:
-    with publisher(relay.url(), 500) as sending, opened(relay.url()) as source:
+    with publisher(relay), opened(relay.url()) as source:
         frames = [frame for frame, _ in zip(source, range(30), strict=False)]
-        sending.kill()
     assert (source.info.height, source.info.width, source.info.live) == (240, 320, True)
     assert [frame.index for frame in frames] == list(range(30))
-    levels = [float(frame.image.mean()) for frame in frames]
-    assert all(a < b for a, b in pairwise(levels))  # each is 2 brighter
+    numbers = [number_of(frame.image) or 0 for frame in frames]
+    assert all(a < b for a, b in pairwise(numbers))
     steps = np.diff([float(frame.time) for frame in frames[1:]])
     assert np.allclose(steps, 0.04, atol=0.002)
 
 
 def test_a_source_that_returns_in_another_size_goes_on_in_the_first(relay: Relay) -> None:
-    with publisher(relay.url(), 500), opened(relay.url()) as source:
+    with publisher(relay, Take(), Take(160, 160)), opened(relay.url()) as source:
         frames: list[Frame] = []
-        again = None
         for frame in source:
             frames.append(frame)
             if frame.epoch == 0 and len(frames) == 10:
                 relay.cut()
                 relay.start()
-                again = publisher(relay.url(), 500, "160x160")
             if sum(frame.epoch == 1 for frame in frames) == 10:
                 break
-        assert again is not None
-        again.kill()
-        again.wait()
     assert {frame.image.shape for frame in frames} == {(240, 320, 3)}
     assert not frames[-1].image[:, :30].any()  # black beside the square
-    assert frames[-1].image[:, 150:170].all()
+    assert frames[-1].image[40:, 150:170].any(2).all()  # below the bars
     assert all(a.time < b.time for a, b in pairwise(frames))
     assert sum(source.breaks.values()) == 1
 
 
+def test_who_comes_late_waits_for_a_key_frame(relay: Relay) -> None:
+    with publisher(relay, Take(codec="mpeg4", rate=50)) as camera:  # MPEG-4 decodes without one
+        camera.first_ms()
+        time.sleep(0.3)
+        with opened(relay.url()) as source:
+            frames = [frame for frame, _ in zip(source, range(5), strict=False)]
+    assert all(number_of(frame.image) is not None for frame in frames)
+
+
+def test_a_source_that_returns_in_a_kind_that_is_not_handled_is_waited_for(relay: Relay) -> None:
+    takes = Take(), Take(pix_fmt="yuv420p10le"), Take(codec="libvpx")
+    with publisher(relay, *takes) as camera, opened(relay.url()) as source:
+        frames = iter(source)
+        next(frames)
+        for _ in range(2):
+            camera.first_ms()
+            relay.cut()
+            relay.start()
+        again = next(frame for frame in frames if frame.epoch)
+    assert number_of(again.image) is not None
+    assert source.notes[0].startswith(f"{relay.url()}: lost 1 times: ")
+
+
+def test_lost_packets_cost_pictures_and_not_the_connection() -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    with Lossy(port, 0.05) as way:
+        url = f"udp://127.0.0.1:{way.port}?pkt_size=1316"
+        with (
+            Publisher(url, time.monotonic()),
+            opened(f"udp://127.0.0.1:{port}?fifo_size=1000") as source,
+        ):
+            frames = [frame for frame, _ in zip(source, range(100), strict=False)]
+    numbers = [n for frame in frames if (n := number_of(frame.image)) is not None]
+    assert numbers == sorted(numbers)
+    assert len(set(numbers)) > 30
+    assert {frame.epoch for frame in frames} == {0}
+    assert all(a.time < b.time for a, b in pairwise(frames))
+
+
 def test_a_source_that_stays_away_ends_when_nobody_waits_any_longer(relay: Relay) -> None:
-    with publisher(relay.url(), 500) as sending:
+    with publisher(relay) as sending:
         source = opened(relay.url(), LiveOptions(give_up_seconds=0.5))
         sending.kill()
         assert len(list(source)) >= 1
 
 
 def test_close_ends_the_wait_for_a_source(relay: Relay) -> None:
-    with publisher(relay.url(), 500) as sending:
+    with publisher(relay) as sending:
         source = opened(relay.url(), LiveOptions())
         frames = iter(source)
         next(frames)
@@ -153,14 +196,47 @@ def test_a_receiver_that_dies_costs_pictures_and_nothing_else(relay: Relay) -> N
     assert sink.notes[0].startswith(f"rtsp://127.0.0.1:{relay.port}/out: lost ")
 
 
-def test_a_mute_receiver_does_not_hold_up_the_writer() -> None:
-    import socket
+def test_nobody_is_started_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    real = publish.Sending
 
-    with socket.socket() as mute:
-        mute.bind(("127.0.0.1", 0))
-        mute.listen(5)
-        port = mute.getsockname()[1]
-        sink = PublishSink(f"rtsp://127.0.0.1:{port}/x", SourceInfo("x", 48, 64))
+    def counted(url: str, *rest: object) -> publish.Sending:
+        started.append(url)
+        return real(url, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(publish, "Sending", counted)
+    sink = PublishSink(f"rtsp://127.0.0.1:{free_port()}/x", SourceInfo("x", 48, 64))
+    until = time.monotonic() + 2.5
+    for index in range(10**6):
+        sink.write(result(index))
+        if time.monotonic() > until:
+            break
+        time.sleep(0.02)
+    sink.abort()
+    assert len(started) == 1
+    assert sink.dropped["no receiver"] > 10
+
+
+def test_a_sender_that_is_stuck_is_noticed_and_gone() -> None:
+    with Mute() as mute:
+        url = f"rtsp://127.0.0.1:{mute.port}/x"
+        sending = publish.Sending(url, SourceInfo("x", 480, 640), 0, "ultrafast", "tcp")
+
+        def send() -> None:
+            for index in range(20):  # more than a pipe holds
+                noise = np.random.default_rng(index).integers(0, 255, (480, 640, 3), np.uint8)
+                frame = Frame(noise, index, Fraction(index, 25), "x")
+                sending.send(FrameResult(frame, (), ()))
+
+        with pytest.raises(TimeoutError):
+            send()
+        sending.close(drain=False)
+        assert sending._process.poll() is not None
+
+
+def test_a_mute_receiver_does_not_hold_up_the_writer() -> None:
+    with Mute() as mute:
+        sink = PublishSink(f"rtsp://127.0.0.1:{mute.port}/x", SourceInfo("x", 48, 64))
         for index in range(20):
             sink.write(result(index))  # it returns, though nobody answers
         sink.abort()
@@ -168,7 +244,7 @@ def test_a_mute_receiver_does_not_hold_up_the_writer() -> None:
 
 def test_sound_goes_along_and_stays_with_its_pictures(relay: Relay, tmp_path: Path) -> None:
     """Second after second a tone comes and goes with the brightness of the pictures."""
-    with publisher(relay.url(), 500) as sending, opened(relay.url()) as source:
+    with tones(relay.url(), 500) as sending, opened(relay.url()) as source:
         sink = VideoSink(tmp_path / "o.mp4", source.info, unchanged)
         for frame in source:
             sink.write(FrameResult(frame, (), ()))

@@ -255,6 +255,38 @@ def test_newest_sink_never_blocks_the_writer(without_hang: WithoutHang):
     assert len(sink.seen) + thread.dropped["queue full"] == 100
 
 
+def test_a_sink_that_takes_nothing_is_left_behind(without_hang: WithoutHang):
+    recorder = Recorder()
+    recorder.gate.clear()
+
+    def body() -> None:
+        thread = SinkThread(recorder, depth=2, policy="newest", patience_seconds=0.05)
+        for index in range(5):
+            thread.write(result(index))
+        with pytest.raises(TimeoutError, match=r"0\.05 s"):
+            thread.close()
+        thread.abort()
+
+    without_hang(body)
+    assert recorder.ended == []  # it is not touched while its thread is in it
+    recorder.gate.set()
+
+
+def test_prefetch_tells_the_reader_to_stop_before_it_waits(without_hang: WithoutHang):
+    stopped = threading.Event()
+
+    def away() -> Iterator[int]:
+        yield 0
+        stopped.wait()
+
+    def body() -> None:
+        with Prefetch(away(), stop=stopped.set) as items:
+            assert next(items) == 0
+
+    without_hang(body)
+    assert stopped.is_set()
+
+
 def test_write_after_close_is_refused():
     thread = SinkThread(Recorder())
     thread.close()

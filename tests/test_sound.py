@@ -9,8 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from stream.frame import Frame
-from stream.queues import Channel, heard
+from stream.frame import Frame, heard
+from stream.queues import Channel
 from stream.sound import RATE_HZ, Hearing, Sound, SoundTrack
 
 PIECE = 960

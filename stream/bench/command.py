@@ -1,4 +1,4 @@
-"""``s3pot bench``: masks over time, measured and shown, and speed."""
+"""``s3pot bench``: masks over time, measured and shown, speed, and what faults do."""
 
 # ruff: noqa: PLC0415  a command pays for its own imports only
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream.bench.coverage_command import coverage_command
+from stream.bench.faults_command import faults_command
 from stream.bench.speed_command import speed_command
 from stream.refusal import BAD_INPUT, bad_input, say
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Measure masks over time (video), and speed; plot your own clips (coverage).",
+    help="Measure masks over time (video), speed, what faults do; plot your own clips (coverage).",
 )
 
 Config = Annotated[str | None, typer.Option(help="Named config or a TOML file: ours.")]
@@ -255,3 +256,4 @@ def write_report(album: Album, bench: Benchmark, results: Results) -> None:
 
 app.command("speed")(speed_command)
 app.command("coverage")(coverage_command)
+app.command("faults")(faults_command)

@@ -1,4 +1,4 @@
-"""Publishes numbered flat pictures, for tests: ``python -m tests.publisher URL FRAMES HxW RATE``.
+"""Publishes pictures that grow brighter, and a tone in every second second: ``python -m tests.tones URL FRAMES HxW RATE``.
 
 In a process of its own: FFmpeg holds Python's lock while it connects to write.
 """
@@ -14,11 +14,9 @@ import av
 import numpy as np
 
 
-def publisher(
-    url: str, frames: int, size: str = "240x320", rate: int = 25
-) -> subprocess.Popen[bytes]:
+def tones(url: str, frames: int, size: str = "240x320", rate: int = 25) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.publisher", url, str(frames), size, str(rate)]
+        [sys.executable, "-m", "tests.tones", url, str(frames), size, str(rate)]
     )
 
 

@@ -1,0 +1,10 @@
+"""All faults, in the order of the table. To add one: a function and an entry in its module."""
+
+from __future__ import annotations
+
+from stream.bench.faults import endurance, models, real, receivers, sources
+from stream.bench.faults.outcome import Scene
+
+SCENES: dict[str, Scene] = {
+    **sources.SCENES, **models.SCENES, **receivers.SCENES, **endurance.SCENES, **real.SCENES,
+}  # fmt: skip
