@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -131,7 +132,7 @@ def test_a_thread_calls_idle_while_nothing_comes() -> None:
     thread = SinkThread(composer, idle=composer.idle, idle_seconds=0.01)
     thread.write(result(0))
     while composer.shown.filled < 3:
-        pass
+        time.sleep(0.001)
     thread.write(result(1))
     thread.close()
     assert np.array_equal(sink.got[-1].frame.image, noise(1))
