@@ -23,6 +23,7 @@ from stream.eval_command import eval_command
 from stream.names import shown
 from stream.refusal import BAD_INPUT, bad_input, say
 from stream.train import app as train
+from stream.web.command import serve_command
 from stream.weights import app as weights
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ app.add_typer(train, name="train")
 app.add_typer(weights, name="weights")
 app.add_typer(bench, name="bench")
 app.command("eval")(eval_command)
+app.command("serve")(serve_command)
 
 STOPPED, TERMINATED = 130, 143
 
@@ -73,7 +75,7 @@ def run_command(
         list[str],
         typer.Argument(
             metavar="OUT...",
-            help="Files (mp4, mov, mkv, webm), rtsp://, rtmp://, udp://, masks:DIR, json:FILE, or - (NUT).",
+            help="Files (mp4, mov, mkv, webm), rtsp://, rtmp://, udp://, web:PORT, masks:DIR, json:FILE, or - (NUT).",
         ),
     ],
     *,
