@@ -118,7 +118,11 @@ def add_pictures(app: FastAPI, desk: Desk) -> None:
             desk.check_viewers()
             peer = Peer(desk.watch.board)
             sdp, _ = await peer.answer(wish.sdp, desk.settings.web.kilobits)
-            return {"sdp": sdp, "id": desk.admit_viewer(peer), "of": WATCH}
+            try:
+                return {"sdp": sdp, "id": desk.admit_viewer(peer), "of": WATCH}
+            except FullError:  # somebody was quicker
+                await peer.close()
+                raise
 
     @app.post("/api/camera")
     async def camera() -> dict[str, str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from stream.frame import Frame
-from stream.sources import FileSource, Source
+from stream.sources import Source
 from stream.timeline import Timeline
 
 NAP_SECONDS = 0.05
@@ -21,14 +21,14 @@ class LoopedSource:
 
     Args:
         first: the file, opened.
-        name: to open it again.
+        reopen: opens it again.
     """
 
-    def __init__(self, first: Source, name: str) -> None:
+    def __init__(self, first: Source, reopen: Callable[[], Source]) -> None:
         self.info = replace(first.info, live=True, frames=None, duration_seconds=None)
         self.damage: str | None = None
         self.notes: list[str] = []
-        self._source, self._name = first, name
+        self._source, self._reopen = first, reopen
         self._timeline = Timeline()
         self._closed = False
 
@@ -49,7 +49,7 @@ class LoopedSource:
                 )
                 index += 1
             self._source.close()
-            self._source = FileSource(self._name)
+            self._source = self._reopen()
             self._timeline.interrupt()
             epoch += 1
 

@@ -145,6 +145,8 @@ def watched(name: str, settings: Settings) -> Session:
 
     def open_next() -> Source:
         source = open_source(name, settings.live)
-        return source if source.info.live else LoopedSource(source, name)
+        if source.info.live:
+            return source
+        return LoopedSource(source, lambda: open_source(name, settings.live))
 
     return Session(settings, open_next, again=True)

@@ -248,27 +248,26 @@ function figures(state) {
 
 function faces(list) {
   $("no-faces").hidden = list.length > 0;
+  $("faces").hidden = !list.length;
+  const here = new Map([...$("faces").children].map((line) => [line.dataset.id, line]));
   $("faces").replaceChildren(...list.map((face) => {
+    const line = here.get(String(face.id)) ?? faceLine(face.id);
     const share = Math.round(face.coverage * 100);
-    const line = document.createElement("li");
     line.dataset.state = face.state;
-    const name = document.createElement("span");
-    name.textContent = `Face ${face.id} `;
-    const state = document.createElement("span");
-    state.className = "state";
-    state.textContent = STATES[face.state] ?? face.state;
-    name.append(state);
-    const number = document.createElement("span");
-    number.className = "share";
-    number.textContent = `${share} % covered`;
-    const meter = document.createElement("div");
-    meter.className = "meter";
-    const fill = document.createElement("i");
-    fill.style.width = `${share}%`;
-    meter.append(fill);
-    line.append(name, number, meter);
+    line.querySelector(".state").textContent = STATES[face.state] ?? face.state;
+    line.querySelector(".share").textContent = `${share} % covered`;
+    line.querySelector("i").style.width = `${share}%`;
     return line;
   }));
+}
+
+function faceLine(id) {
+  const line = document.createElement("li");
+  line.dataset.id = id;
+  line.innerHTML = '<span class="name">Face <b></b> <span class="state"></span></span>'
+    + '<span class="share"></span><div class="meter" aria-hidden="true"><i></i></div>';
+  line.querySelector("b").textContent = id;
+  return line;
 }
 
 function effects(state) {
@@ -290,16 +289,15 @@ function effects(state) {
   if (state.private) notes.push("Privacy: what cannot be believed is covered.");
   if (stream?.mode === "watch" && state.effects.length) notes.push("Counts for all who watch.");
   $("effect-note").textContent = notes.join(" ");
+  $("effect-note").hidden = !notes.length;
 }
 
 // --- what may be set -------------------------------------------------------------------------
 
 function buttons() {
-  $("camera").hidden = !about.camera;
-  $("watch").hidden = about.watch === null;
+  $("camera").hidden = !about.camera || stream?.mode === "camera";
+  $("watch").hidden = about.watch === null || stream?.mode === "watch";
   $("watch").textContent = `Watch ${about.watch ?? ""}`.trim();
-  $("camera").disabled = stream?.mode === "camera";
-  $("watch").disabled = stream?.mode === "watch";
   $("watch").classList.toggle("main", !about.camera);
   $("stop").hidden = !stream;
 }
@@ -330,6 +328,5 @@ addEventListener("pagehide", () => stream && release(stream));
 
 about = await ask("/api/about");
 buttons();
-$("effect-card").hidden = true;
 setInterval(look, STATE_MS);
 if (!about.camera && about.watch !== null) start("watch");
