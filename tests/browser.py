@@ -48,7 +48,9 @@ def paths() -> tuple[str, str]:
 
 
 @contextmanager
-def chromium(camera: Path | None = None, size: tuple[int, int] = (1280, 900), *, dark: bool = False):
+def chromium(
+    camera: Path | None = None, size: tuple[int, int] = (1280, 900), *, dark: bool = False
+):
     """A driver of a browser whose camera plays a file; below 500 px of width it is a phone."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service

@@ -60,16 +60,18 @@ def serve_command(
             config or ("privacy" if policy == "privacy" else "realtime"), chosen
         )
         check_access(host, token)
-        listening = bind(host, port)
-        if not quiet:
-            tell(
-                host, listening.getsockname()[1], secure=certificate is not None, token=bool(token)
-            )
         pair = (certificate, key) if certificate and key else None
-        try:
-            serve(source, settings, listening, Door(host, token, pair))
-        except KeyboardInterrupt:
-            return  # it has no other end
+        with bind(host, port) as listening:
+
+            def announce() -> None:
+                if not quiet:
+                    number = listening.getsockname()[1]
+                    tell(host, number, secure=pair is not None, token=bool(token))
+
+            try:
+                serve(source, settings, listening, Door(host, token, pair), announce)
+            except KeyboardInterrupt:
+                return  # it has no other end
 
 
 def tell(host: str, port: int, *, secure: bool, token: bool) -> None:

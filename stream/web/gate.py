@@ -116,7 +116,7 @@ class Gate:
 
     def _knows(self, name: str) -> bool:
         """Whether a Host header names us: by an address, which nobody can give to another, or a name."""
-        host = urlsplit(f"//{name}").hostname or ""
+        host = parts_of(f"//{name}")[1]
         if is_loopback(self._host):
             return is_loopback(host) or host in self._names
         return is_address(host) or host in self._names
@@ -148,7 +148,16 @@ def same_origin(headers: Headers) -> bool:
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
+    return origin is None or parts_of(origin)[0] == headers.get("host")
+
+
+def parts_of(address: str) -> tuple[str, str]:
+    """Host with port, and host alone, in lower case; empty where it is no address."""
+    try:
+        parts = urlsplit(address)
+        return parts.netloc, (parts.hostname or "").lower()
+    except ValueError:
+        return "", ""
 
 
 def is_address(host: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,7 +83,10 @@ def build_server(desk: Desk, door: Door) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def serve(source: str | None, settings: Settings, listening: socket.socket, door: Door) -> None:
+def serve(
+    source: str | None, settings: Settings, listening: socket.socket, door: Door,
+    announce: Callable[[], None],
+) -> None:  # fmt: skip
     """Serve the page until a signal ends it.
 
     Args:
@@ -91,6 +94,7 @@ def serve(source: str | None, settings: Settings, listening: socket.socket, door
         settings: of all pipelines.
         listening: see :func:`bind`.
         door: of the same host.
+        announce: called when all that is known at once is right.
 
     Raises:
         ValueError, OSError: the source's name, the settings or the certificate are wrong.
@@ -101,7 +105,9 @@ def serve(source: str | None, settings: Settings, listening: socket.socket, door
         session = watched(source, settings)
         watch = Shown(session.board, session.switch, session, label(source))
     try:
-        build_server(Desk(settings, watch), door).run(sockets=[listening])
+        server = build_server(Desk(settings, watch), door)
+        announce()
+        server.run(sockets=[listening])
     finally:
         if watch is not None and watch.session is not None:
             watch.session.close()

@@ -24,6 +24,9 @@ from stream.web.switch import Switch
 AGAIN_SECONDS, NAP_SECONDS = 1.0, 0.05
 """A source that cannot be opened is tried again after so long; waiting is done in small pieces."""
 
+NEWEST_SECONDS = 0.02
+"""A frame that waited for longer, while another came, is dropped: who looks at himself wants no queue."""
+
 FAILED = "it failed inside, and was closed"
 """All that is told of an error that is ours: its text may name anything."""
 
@@ -79,11 +82,13 @@ class Session:
                 continue
             self._source, self._seen = source, None
             composer = Composer(self._policy, [self.board], steadfast=False)
-            budget = self._settings.live.budget_seconds or None
             try:
                 with closing(source):
                     if not self._closed:
-                        yield run(source, pipeline, [composer], self._count, budget_seconds=budget)
+                        yield run(
+                            source, pipeline, [composer], self._count,
+                            budget_seconds=NEWEST_SECONDS,
+                        )  # fmt: skip
             except StreamError as error:
                 if not self._again:
                     raise

@@ -42,7 +42,10 @@ function tell(words) {
   $("told").textContent = words ?? "";
 }
 
-const sentence = (words) => words ? words[0].toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".") : "";
+// "it broke" -> "It broke."; what begins with an address or a file's name stays as it is
+const sentence = (words) => words
+  ? (/^[a-z]+[ ,]/.test(words) ? words[0].toUpperCase() + words.slice(1) : words) + (/[.!?]$/.test(words) ? "" : ".")
+  : "";
 
 // --- where the picture comes from ------------------------------------------------------------
 
@@ -102,6 +105,7 @@ async function overWebRTC(mine) {
   const peer = mine.peer = new RTCPeerConnection({ iceServers: [] });
   const arrived = new Promise((resolve, reject) => {
     peer.addEventListener("track", (event) => {
+      event.receiver.jitterBufferTarget = 0; // sooner rather than smoother
       $("video").srcObject = event.streams[0] ?? new MediaStream([event.track]);
     });
     peer.addEventListener("connectionstatechange", () => {
