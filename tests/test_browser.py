@@ -118,7 +118,7 @@ def test_own_camera_comes_back_with_the_effect_on_the_face_and_the_hand_kept(cam
         assert statistics.median(kept) < 0.15  # the hand before it as it was
         assert max(coverages) >= 8  # and the page says so
         assert text(browser, "way") == "WebRTC"
-        assert text(browser, "size") == "640 × 360"
+        assert text(browser, "size") == "640 \N{MULTIPLICATION SIGN} 360"
         assert "seen" in text(browser, "faces")
         choose(browser, "view", "mask")
         until(lambda: _is_grey(grab(browser, "video")[0]), what="the mask")

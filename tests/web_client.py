@@ -84,9 +84,11 @@ def serving(
 
     with Prefetch(serve()):
         client = Client(listening.getsockname()[1])
-        until(lambda: server.started)
-        yield client, desk
-        server.should_exit = True
+        try:
+            until(lambda: server.started)
+            yield client, desk
+        finally:
+            server.should_exit = True
     listening.close()
 
 
