@@ -76,7 +76,8 @@ def test_a_token_comes_once_and_a_cookie_without_it_is_given(guarded_page: Clien
     for path in ("/", "/api/about", "/metrics", "/static/page.js", "/stream.mjpg"):
         assert ask("GET", path)[0] == 401
     assert ask("GET", "/?token=a-token-of-another")[0] == 401
-    assert ask("GET", "/healthz")[0] == 200
+    for path in ("/healthz", "/static/page.css"):
+        assert ask("GET", path)[0] == 200
     status, headers, _ = ask("GET", f"/?token={TOKEN}")
     assert (status, headers["Location"]) == (303, "/")
     cookie = headers["Set-Cookie"]

@@ -16,7 +16,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "s3pot"
-OPEN_PATHS = ("/healthz",)
+OPEN_PATHS = ("/healthz", "/static/page.css", "/static/icon.svg")
+"""Asked for by those too who have no token: nothing is in there."""
 MOST_BYTES = 1 << 20
 """Of the body of a request."""
 
@@ -32,14 +33,25 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-ASK = """<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>S3POT Stream</title>
-<body style="font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:20vh auto;padding:0 1.2rem">
-<h1 style="font-size:1.3rem">A token is needed</h1>
-<form action="/" method="get"><label>Token
-<input name="token" type="password" autocomplete="off" required
- style="font:inherit;width:100%;padding:.5rem;margin:.3rem 0 .8rem;box-sizing:border-box"></label>
-<button style="font:inherit;padding:.5rem 1.2rem">Open</button></form></body></html>"""
+ASK = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>S3POT Stream</title>
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/static/page.css">
+<body class="ask">
+<header><h1><img src="/static/icon.svg" alt="" width="26" height="26">S3POT <span>Stream</span></h1></header>
+<form class="card" action="/" method="get">
+<label for="token">A token is needed</label>
+<input id="token" name="token" type="password" autocomplete="off" required autofocus>
+<button class="main">Open</button>
+<p class="faint small">The one that the server was started with.</p>
+</form>
+</body>
+</html>
+"""
 
 
 def is_loopback(host: str) -> bool:

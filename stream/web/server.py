@@ -20,6 +20,7 @@ from stream.web.app import build_app
 from stream.web.board import Board
 from stream.web.desk import Desk, Shown
 from stream.web.gate import Gate, check_access
+from stream.web.memory import few_arenas
 from stream.web.rtc import keep_to
 from stream.web.session import watched
 from stream.web.switch import Switch
@@ -99,6 +100,7 @@ def serve(
     Raises:
         ValueError, OSError: the source's name, the settings or the certificate are wrong.
     """
+    few_arenas()
     Switch(settings)  # says what is wrong with them
     watch = None
     if source is not None:

@@ -19,6 +19,7 @@ from stream.run import RunReport, run
 from stream.sources import Source
 from stream.web.board import Board
 from stream.web.looped import LoopedSource
+from stream.web.memory import give_back
 from stream.web.switch import Switch
 
 AGAIN_SECONDS, NAP_SECONDS = 1.0, 0.05
@@ -136,6 +137,7 @@ class Session:
         if self._source is not None:
             self._source.close()
         self._thread.__exit__(None, None, None)
+        give_back()
 
 
 def watched(name: str, settings: Settings) -> Session:

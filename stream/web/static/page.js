@@ -331,6 +331,7 @@ screen.orientation?.addEventListener("change", () => stream?.mode === "camera" &
 addEventListener("pagehide", () => stream && release(stream));
 
 about = await ask("/api/about");
+$("promise").hidden = !about.camera;
 buttons();
 setInterval(look, STATE_MS);
 if (!about.camera && about.watch !== null) start("watch");
