@@ -36,12 +36,13 @@ class Shown:
     """What left the composer.
 
     Attributes:
-        frames: of the source; ``filled``: while nothing came.
+        frames: of the source; ``filled``: while nothing came; ``undrawn``: the policy failed.
         latency_seconds: from decoding to here, of the last LATENCIES frames of a live source.
     """
 
     frames: int = 0
     filled: int = 0
+    undrawn: int = 0
     latency_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
 
     def percentiles(self) -> tuple[float, float, float] | None:
@@ -92,13 +93,22 @@ class Composer:
             self._hand(self._policy.flush())
             self._policy.restarted("restart", ids_kept=True)
         self._last, self._since = frame, time.monotonic()
-        if result.failure:
-            self._hand(self._policy.blind(frame, result.failure))
-        else:
-            self._hand(self._policy.push(result))
+        self._hand(self._drawn(result))
         self.shown.frames += 1
         if frame.received_seconds:
             self.shown.latency_seconds.append(time.monotonic() - frame.received_seconds)
+
+    def _drawn(self, result: FrameResult) -> Iterable[FrameResult]:
+        """What the policy shows; where it fails itself, nothing of the picture."""
+        if result.failure:
+            return self._policy.blind(result.frame, result.failure)
+        if self._steadfast:
+            return self._policy.push(result)
+        try:
+            return self._policy.push(result)
+        except Exception:  # noqa: BLE001  whatever fails in there, the stream goes on
+            self.shown.undrawn += 1
+            return self._policy.blind(result.frame, "policy raised")
 
     def idle(self) -> None:
         """Nothing came: the last picture goes on, blurred and labelled, one more time."""
@@ -106,7 +116,10 @@ class Composer:
         if self._last is None or away < self._patience_seconds:
             return
         frame = replace(
-            self._last, time=whole(self._last.time + away), image=blurred(self._last.image)
+            self._last,
+            time=whole(self._last.time + away),
+            sound=(),
+            image=blurred(self._last.image),
         )
         self._hand(self._policy.flush())
         for result in self._policy.blind(frame, NO_SIGNAL):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ from stream.names import shown
 from stream.outlets import Context, is_remote, kind_of, open_outlet
 from stream.pipeline import Pipeline
 from stream.policy import build_policy
+from stream.publish import PublishSink
 from stream.queues import SinkThread
 from stream.run import RunReport, run
 from stream.sinks import Sink
@@ -54,15 +56,17 @@ class Job:
             self.info: SourceInfo = self._source.info
             path = Path(source.removeprefix("file://"))
             context = Context(self.info, settings, path if path.is_file() else None)
-            threads = []
+            self._sinks: dict[str, tuple[Sink, SinkThread]] = {}
             for name in outputs:
                 sink = open_outlet(name, context)
                 failed.callback(sink.abort)
-                threads.append(self._thread(sink, late=self.info.live or is_remote(name)))
-                failed.callback(threads[-1].abort)
+                thread = self._thread(sink, late=self.info.live or is_remote(name))
+                failed.callback(thread.abort)
+                self._sinks[shown(name)] = sink, thread
+            threads = [thread for _, thread in self._sinks.values()]
             self._composer = Composer(policy, threads, steadfast=not self.info.live)
             self._budget_seconds = settings.live.budget_seconds or None
-            self._pipeline = Pipeline.from_settings(settings)
+            self._pipeline = Pipeline.from_settings(settings, live=self.info.live)
             failed.pop_all()
 
     def _thread(self, sink: Sink, *, late: bool) -> SinkThread:
@@ -75,8 +79,12 @@ class Job:
             self._source, self._pipeline, [self._composer], on_result,
             budget_seconds=self._budget_seconds,
         )  # fmt: skip
-        bank = self._pipeline.bank
+        for name, (sink, thread) in self._sinks.items():
+            lost = thread.dropped + (sink.dropped if isinstance(sink, PublishSink) else Counter())
+            report.sink_drops |= {name: lost} if lost else {}
+        bank, references = self._pipeline.bank, self._pipeline.references
         report.references, report.inventions = bank.served, bank.inventions
+        report.late_frames, report.unpainted = references.late_frames, references.dropped
         return report
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from stream.errors import NoVideoError, SourceError
 from stream.frame import Frame
 from stream.names import scheme_of, shown
 from stream.picture import colour_of, to_rgb
+from stream.sound import Hearing, Sound
 from stream.sources import SourceInfo
 from stream.timeline import TIME_BASE, Timeline
 
@@ -57,6 +58,7 @@ class LiveSource:
 
     Attributes:
         breaks: how often the source was lost, by cause.
+        damaged: packets that could not be decoded.
 
     Raises:
         SourceError: it cannot be opened now. NoVideoError: it has no pictures.
@@ -67,7 +69,9 @@ class LiveSource:
         self.damage: str | None = None
         self.notes: list[str] = []
         self.breaks: dict[str, int] = {}
+        self.damaged = 0
         self._closed = False
+        self._heard: list[Sound] = []
         self._timeline = Timeline()
         self._container: av.container.InputContainer | None = None
         self._pictures: Iterator[av.VideoFrame] = iter(())
@@ -76,6 +80,7 @@ class LiveSource:
         self.info = SourceInfo(
             name=shown(name), height=self._first.height, width=self._first.width,
             time_base=TIME_BASE, rate=stream.average_rate if stream else None, live=True,
+            sound=bool(self._container and self._container.streams.audio),
             pix_fmt=self._first.format.name, colour=colour_of(self._first, shown(name)),
         )  # fmt: skip
 
@@ -90,11 +95,28 @@ class LiveSource:
             stream = self._container.streams.video[0]
             stream.thread_type = "SLICE"  # frame threads would hold pictures back
             stream.codec_context.flags |= av.codec.context.Flags.low_delay
-            self._pictures = self._container.decode(stream)
+            self._pictures = self._decoded(self._container)
             return next(self._pictures)
         except (av.FFmpegError, StopIteration) as error:
             self._disconnect()
             raise SourceError(f"{shown(self._name)}: cannot be opened ({reason(error)})") from None
+
+    def _decoded(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
+        """The pictures; what is heard between them is kept for the next frame."""
+        hearing = Hearing()
+        for packet in container.demux(container.streams.video[0], *container.streams.audio[:1]):
+            try:
+                pieces = packet.decode()
+            except av.error.InvalidDataError:  # lost on the way; the next one may be whole
+                self.damaged += 1
+                continue
+            for piece in pieces:
+                if isinstance(piece, av.VideoFrame):
+                    yield piece
+                elif isinstance(piece, av.AudioFrame) and piece.time_base and piece.pts is not None:
+                    time_seconds = self._timeline.place(piece.pts * piece.time_base)
+                    if time_seconds is not None:
+                        self._heard.append(Sound(time_seconds, hearing(piece)))
 
     def _place(self) -> tuple[str, str | None, dict[str, str]]:
         """What FFmpeg is told: where, in what format, how."""
@@ -154,7 +176,16 @@ class LiveSource:
         image = to_rgb(picture, colour, picture.height, picture.width)
         image = fitted(image, self.info.height, self.info.width)
         time_seconds = self._timeline(stamp, now)
-        return Frame(image, index, time_seconds, self.info.name, epoch=epoch, received_seconds=now)
+        heard, self._heard = tuple(self._heard), []
+        return Frame(
+            image,
+            index,
+            time_seconds,
+            self.info.name,
+            epoch=epoch,
+            received_seconds=now,
+            sound=heard,
+        )
 
     def _disconnect(self) -> None:
         container, self._container = self._container, None

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from stream.composer import Composer
 from stream.frame import Frame, FrameResult
-from stream.queues import Policy, Prefetch, SinkThread
+from stream.queues import Channel, Policy, Prefetch, SinkThread, heard
 from stream.sinks import Sink
 from stream.sources import Source
 
@@ -38,8 +38,11 @@ class RunReport:
         covered_frames: frames in which something covered at least ``COVERED_SHARE`` of a face.
         looks, carried: masks that the network made, and masks that were carried along.
         references: shown to the network; ``inventions``: painted by a generator, by cause.
+        late_frames: how many inventions came so many frames after they were asked for; files wait, 0.
+        unpainted: inventions that were asked for and never came, by cause.
         seconds: of the clock on the wall.
         drops: frames that did not arrive, by cause; empty for files.
+        sink_drops: pictures that a sink did not get, or could not send, by its name and by cause.
         failures: frames of a live source in which the model failed, by kind of error.
         filled: pictures shown while nothing came.
         latency_seconds: p50, p95, p99 from decoding to the composited picture; None of files.
@@ -54,8 +57,11 @@ class RunReport:
     carried: int = 0
     references: int = 0
     inventions: Counter[str] = field(default_factory=Counter)
+    late_frames: Counter[int] = field(default_factory=Counter)
+    unpainted: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     drops: Counter[str] = field(default_factory=Counter)
+    sink_drops: dict[str, Counter[str]] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
     filled: int = 0
     latency_seconds: tuple[float, float, float] | None = None
@@ -108,14 +114,20 @@ def run(
         for thread in threads:
             thread.abort()  # those that are closed stay
         raise
-    for thread in threads:
+    report.seconds = time.monotonic() - started
+    return _complete(report, source, sinks, threads)
+
+
+def _complete(
+    report: RunReport, source: Source, sinks: Sequence[Sink], threads: Sequence[SinkThread]
+) -> RunReport:
+    """What is known once all have ended."""
+    for sink, thread in zip(sinks, threads, strict=True):
         report.drops += thread.dropped
-    for sink in sinks:
         if isinstance(sink, Composer):
             report.filled, report.latency_seconds = sink.shown.filled, sink.shown.percentiles()
     report.damage = source.damage
     report.notes = [*source.notes, *(note for sink in sinks for note in sink.notes)]
-    report.seconds = time.monotonic() - started
     return report
 
 
@@ -130,7 +142,7 @@ def _results(
     live = source.info.live
     policy: Policy = "newest" if live else "wait"
     depth, budget_seconds = (LIVE_DEPTH, budget_seconds) if live else (FILE_DEPTH, None)
-    with Prefetch(source, depth, policy, budget_seconds) as frames:
+    with Prefetch(source, depth, policy, budget_seconds, heard) as frames, counted(frames, report):
         for result in each_alone(occlude, frames, report) if live else occlude(frames):
             seen.update(face.track_id for face in result.faces)
             report.frames += 1
@@ -139,7 +151,15 @@ def _results(
             report.looks += sum(m.carried_frames == 0 for m in result.masks)
             report.covered_frames += any(m.coverage >= COVERED_SHARE for m in result.masks)
             yield result
-    report.drops += frames.dropped
+
+
+@contextmanager
+def counted(frames: Channel[Frame], report: RunReport) -> Iterator[None]:
+    """What was dropped on the way is in the report, however the run ends."""
+    try:
+        yield
+    finally:
+        report.drops += frames.dropped
 
 
 def each_alone(

@@ -26,12 +26,19 @@ def main(url: str, frames: int, height: int, width: int, rate: int) -> None:
     out = av.open(url, "w", format="rtsp", options={"rtsp_transport": "tcp"})
     stream = out.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "tune": "zerolatency", "g": "10"})  # fmt: skip
     stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+    sound = out.add_stream("aac", rate=48000, layout="stereo")
     began = time.monotonic()
     for index in range(frames):
         image = np.full((height, width, 3), 20 + 2 * (index % 100), np.uint8)
         picture = av.VideoFrame.from_ndarray(image, format="rgb24")
         picture.pts, picture.time_base = index, Fraction(1, rate)
         out.mux(stream.encode(picture))
+        loud = 0.5 if index // rate % 2 else 0.0  # a tone in every second second
+        count = 48000 // rate
+        wave = loud * np.sin(2 * np.pi * 440 * np.arange(count) / 48000).astype(np.float32)
+        heard = av.AudioFrame.from_ndarray(np.stack([wave, wave]), "fltp", "stereo")
+        heard.sample_rate, heard.pts, heard.time_base = 48000, index * count, Fraction(1, 48000)
+        out.mux(sound.encode(heard))
         time.sleep(max(0.0, began + index / rate - time.monotonic()))
     out.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -54,17 +53,18 @@ class Told(OpenPolicy):
         self.told: list[str] = []
         self._held: list[FrameResult] = []
 
-    def push(self, result: FrameResult) -> Iterator[FrameResult]:
-        yield from self.flush()
-        self._held = list(super().push(result))
+    def push(self, result: FrameResult) -> list[FrameResult]:
+        held = self.flush()
+        self._held = super().push(result)
+        return held
 
-    def flush(self) -> Iterator[FrameResult]:
+    def flush(self) -> list[FrameResult]:
         held, self._held = self._held, []
-        yield from held
+        return held
 
-    def blind(self, frame: Frame, cause: str) -> Iterator[FrameResult]:
+    def blind(self, frame: Frame, cause: str) -> list[FrameResult]:
         self.told.append(cause)
-        yield FrameResult(replace(frame, image=np.zeros_like(frame.image)), (), ())
+        return [FrameResult(replace(frame, image=np.zeros_like(frame.image)), (), ())]
 
     def restarted(self, cause: str, *, ids_kept: bool = False) -> None:
         self.told.append(cause)
@@ -166,3 +166,17 @@ def test_blurred_keeps_the_size_and_the_mean() -> None:
         out = blurred(image)
         assert out.shape == shape
         assert abs(out.mean() - image.mean()) < 8
+
+
+def test_a_policy_that_fails_shows_nothing_of_the_picture_and_the_stream_goes_on() -> None:
+    class Broken(Told):
+        def push(self, result: FrameResult) -> list[FrameResult]:
+            raise ZeroDivisionError
+
+    sink = Kept()
+    composer = Composer(Broken(), [sink], steadfast=False)
+    composer.write(result(0))
+    assert not sink.got[0].frame.image.any()
+    assert composer.shown.undrawn == 1
+    with pytest.raises(ZeroDivisionError):
+        Composer(Broken(), [sink]).write(result(0))  # a file is not to be trusted then

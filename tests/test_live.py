@@ -7,15 +7,19 @@ import time
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+from stream.encode import VideoSink
 from stream.errors import SinkPathError, SourceError
 from stream.frame import Frame, FrameResult
 from stream.live import LiveOptions, LiveSource, fitted
 from stream.publish import PublishSink
 from stream.sources import SourceInfo
+from tests.clips import unchanged
 from tests.publisher import publisher
 from tests.relay import Relay
 
@@ -160,3 +164,27 @@ def test_a_mute_receiver_does_not_hold_up_the_writer() -> None:
         for index in range(20):
             sink.write(result(index))  # it returns, though nobody answers
         sink.abort()
+
+
+def test_sound_goes_along_and_stays_with_its_pictures(relay: Relay, tmp_path: Path) -> None:
+    """Second after second a tone comes and goes with the brightness of the pictures."""
+    with publisher(relay.url(), 500) as sending, opened(relay.url()) as source:
+        sink = VideoSink(tmp_path / "o.mp4", source.info, unchanged)
+        for frame in source:
+            sink.write(FrameResult(frame, (), ()))
+            if frame.index == 120:
+                break
+        sink.close()
+        sending.kill()
+    with av.open(str(tmp_path / "o.mp4")) as written:
+        heard = [(f.time, float(np.abs(f.to_ndarray()).mean())) for f in written.decode(audio=0)]
+    with av.open(str(tmp_path / "o.mp4")) as written:
+        seen = [(f.time, f.to_ndarray(format="rgb24").mean()) for f in written.decode(video=0)]
+    assert len(heard) > 150
+    for second, level in heard[10:-10]:
+        brightness = min(seen, key=lambda item: abs(item[0] - second))[1]
+        place = (brightness - 20) / 50 % 2  # in seconds: 2 levels a frame, 25 frames
+        if 1.15 < place < 1.85:
+            assert level > 0.25, (second, place)
+        if 0.15 < place < 0.85:
+            assert level < 0.05, (second, place)

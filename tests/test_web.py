@@ -127,7 +127,7 @@ def test_under_privacy_nothing_uncovered_is_shown_when_the_model_raises(monkeypa
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(Pipeline, "from_settings", lambda settings: Broken())
+    monkeypatch.setattr(Pipeline, "from_settings", lambda settings, live: Broken())
     noise = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
     with serving('privacy.policy="privacy"') as (client, _):
         name = client.post("/api/camera", {})["id"]

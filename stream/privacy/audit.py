@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from stream.outputs import naming, partial_of
@@ -57,7 +57,7 @@ class Audit:
 
     def as_json(self) -> str:
         """The file's text."""
-        counts = asdict(self)
+        counts = {one.name: getattr(self, one.name) for one in fields(self)}
         counts |= {key: sorted(counts[key]) for key in ("ids", "hidden_ids", "shown_ids")}
         return json.dumps(counts, indent=1) + "\n"
 

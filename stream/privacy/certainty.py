@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -29,8 +29,9 @@ MOST_COVERED = 0.85
 MOST_CARRIED_FRAMES = 12
 """A mask that the network made longer ago is not fresh."""
 
-SAME_PLACE_IOU = 0.5
-"""Of a face's boxes in two frames that follow each other; below, its landmarks jumped."""
+SAME_PLACE_IOU, COASTING_IOU = 0.5, 0.8
+"""Of a face's boxes in two frames that follow each other, below which its landmarks jumped; and if it
+coasted in one of them: the mesh wakes a hidden face now and then with a sixth of it beside its place."""
 
 OFF_CENTRE = 0.25
 """Over the sides of a face's box: so far its mask's middle may lie from its own."""
@@ -55,15 +56,13 @@ class Memory:
     Attributes:
         box_px: (4,) in the frame before.
         motion_px: (2,) by which its middle moved into it.
-        since: index of the first frame of its track.
         steady: frames in a row, seen, in which nothing spoke against it.
         coasting: frames in a row in which it was not seen.
         ever_sure: it was sure once.
     """
 
     box_px: Box
-    motion_px: NDArray[np.float32]
-    since: int
+    motion_px: NDArray[np.float32] = field(default_factory=lambda: np.zeros(2, np.float32))
     steady: int = 0
     coasting: int = 0
     ever_sure: bool = False
@@ -81,8 +80,10 @@ class Memory:
             mask: of it.
             held_frames: for which a face that was sure may coast.
         """
-        doubt = against(face, mask, self.box_px)
         seen = face.state is TrackState.SEEN
+        least = SAME_PLACE_IOU if seen and not self.coasting else COASTING_IOU
+        jumped = float(iou(face.box_px[None], self.box_px[None])[0, 0]) < least
+        doubt = "jumped" if jumped else against(face, mask)
         self.move(face.box_px)
         self.coasting = 0 if seen else self.coasting + 1
         if face.adrift:
@@ -100,18 +101,16 @@ class Memory:
         return (Certainty.SURE if seen else Certainty.HELD), ""
 
 
-def against(face: TrackedFace, mask: OcclusionMask, before_px: Box) -> str:
+def against(face: TrackedFace, mask: OcclusionMask) -> str:
     """What speaks against a face and its mask, in a word; empty if nothing does.
 
     Args:
         face: with a finite box.
         mask: of it.
-        before_px: (4,) its box in the frame before.
     """
     seen = face.state is TrackState.SEEN
     doubts = {
         "mask broken": not is_whole(mask),
-        "jumped": float(iou(face.box_px[None], before_px[None])[0, 0]) < SAME_PLACE_IOU,
         "score": seen and not face.score >= LEAST_SCORE,
         "unsupported": not seen and not (face.support > 0 or mask.coverage > 0.3),
         "confidence": not mask.confidence >= LEAST_CONFIDENCE,

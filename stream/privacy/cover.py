@@ -88,10 +88,11 @@ def hidden_weight(mask: OcclusionMask, box_px: tuple[int, int, int, int], hide: 
     """
     touched = mask.in_box(reach(mask.region).astype(np.float32), box_px)
     here = np.minimum(2 * touched, 1)  # whole as far as the mask reaches, soft beyond
-    probability = mask.in_box(mask.probability, box_px)
+    probability = mask.in_box(mask.probability, box_px) / np.maximum(touched, np.float32(0.5))
     margin, soft = margin_px(mask), max(SOFT * face_px(mask), 1.0)
     if hide == "face":
-        inward_px = away(probability > SURE_OCCLUDER)
+        # What goes on beyond the mask's reach has no edge there.
+        inward_px = away((probability > SURE_OCCLUDER) | (touched < 0.5))
         kept = np.clip((inward_px - margin) / soft, 0, 1)
         return np.asarray(here * (1 - kept), np.float32)
     outward_px = away(probability < SURE_FACE)

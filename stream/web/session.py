@@ -10,7 +10,7 @@ from configs.settings import Settings
 from stream.composer import Composer
 from stream.errors import StreamError
 from stream.frame import FrameResult
-from stream.inlets import INLETS, open_source
+from stream.inlets import DEVICES, INLETS, open_source
 from stream.names import scheme_of
 from stream.pipeline import Pipeline
 from stream.privacy.policy import PrivacyPolicy
@@ -62,7 +62,7 @@ class Session:
     def _runs(self) -> Iterator[RunReport]:
         """One report for each time that the source was there. This is what the thread does."""
         try:
-            pipeline = Pipeline.from_settings(self._settings)
+            pipeline = Pipeline.from_settings(self._settings, live=True)
             try:
                 yield from self._with(pipeline)
             finally:
@@ -146,7 +146,7 @@ def watched(name: str, settings: Settings) -> Session:
     Raises:
         ValueError: the name is of no known kind. SourceError: it is a file that cannot be read.
     """
-    kind = "camera" if name.startswith("camera:") else scheme_of(name)
+    kind = next((kind for kind in DEVICES if name.startswith(f"{kind}:")), scheme_of(name))
     if kind in ("", "file") or kind not in INLETS:  # that is known at once
         open_source(name, settings.live).close()
 
