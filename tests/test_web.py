@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -315,6 +317,36 @@ def test_a_peer_gives_the_newest_picture_in_one_size_that_fits():
     assert next(frames).image.shape == (100, 100, 3)  # another shape is fitted in
     source.close()
     assert list(frames) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "came", "size"),
+    [
+        ((80, 160), (40, 80), (80, 160)),  # it begins with less than it will send
+        ((80, 160), (80, 40), (160, 80)),  # turned
+        ((400, 800), (40, 80), (100, 200)),  # more than fits
+        (None, (41, 81), (40, 80)),
+    ],
+    ids=str,
+)
+def test_a_peer_has_the_size_that_the_browser_said(told, came, size):
+    source = PeerSource((100, 200))
+    source.told = told
+    source.feed(jpeg(np.zeros((*came, 3), np.uint8)))
+    assert next(iter(source)).image.shape == (*size, 3)
+
+
+def test_without_the_packages_the_command_says_what_to_install():
+    code = (
+        "import sys; sys.modules['fastapi'] = None; sys.argv = ['s3pot', 'serve', '--port', '0'];"
+        "from stream.cli import main; main()"
+    )
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "pip install 's3pot-stream[web]'" in done.stderr
 
 
 def test_a_switch_allows_what_its_policy_does():

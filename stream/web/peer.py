@@ -30,13 +30,15 @@ LEAST_PX, MOST_PX = 32, 4096
 class PeerSource:
     """Takes pictures from the thread of the network and gives them to the model's: the newest one.
 
-    All frames have one size, that of the first one, made smaller where it does not fit.
+    All frames have one size, made smaller where it does not fit: what the browser said, for it begins
+    with smaller pictures than it will send, or that of the first one.
 
     Args:
         most: (height, width) px.
 
     Attributes:
         fed_seconds: ``time.monotonic()`` when the last picture came.
+        told: (height, width) px as the browser said; None if it did not.
     """
 
     def __init__(self, most: tuple[int, int]) -> None:
@@ -44,6 +46,7 @@ class PeerSource:
         self.damage: str | None = None
         self.notes: list[str] = []
         self.fed_seconds = time.monotonic()
+        self.told: tuple[int, int] | None = None
         self._most = most
         self._pictures: Channel[tuple[float, av.VideoFrame | bytes]] = Channel(1, "newest")
         self._timeline = Timeline()
@@ -67,15 +70,17 @@ class PeerSource:
         size: tuple[int, int] | None = None
         for index, (now, picture) in enumerate(self._pictures):
             image, stamp = opened(picture)
-            size = size or self._size(image)
+            size = size or self._size(*image.shape[:2])
             time_seconds = self._timeline(stamp, now)
             yield Frame(
                 fitted(image, *size), index, time_seconds, self.info.name, received_seconds=now
             )
 
-    def _size(self, image: Image) -> tuple[int, int]:
+    def _size(self, height: int, width: int) -> tuple[int, int]:
         """Even sides, within ``most``; a picture that stands may be as high as one that lies is wide."""
-        height, width = image.shape[:2]
+        if self.told is not None:  # a phone that is turned says it the other way round
+            low, high = sorted(self.told)
+            height, width = (high, low) if height > width else (low, high)
         most = sorted(self._most, reverse=height > width)
         scale = min(1.0, most[0] / height, most[1] / width)
         return max(2, int(height * scale) // 2 * 2), max(2, int(width * scale) // 2 * 2)

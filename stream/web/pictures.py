@@ -16,17 +16,23 @@ from pydantic import BaseModel, Field
 
 from stream.web.board import Board, Image, View
 from stream.web.desk import WATCH, Desk, FullError
+from stream.web.peer import LEAST_PX, MOST_PX
 from stream.web.rtc import Peer, feed
 
 MJPEG_STEP_SECONDS, POLL_SECONDS, REPEAT_SECONDS = 1 / 20, 0.01, 1.0
 JPEG_QUALITY = 80
 
 
+Side = Annotated[int | None, Field(ge=LEAST_PX, le=MOST_PX)]
+
+
 class Offer(BaseModel):
-    """Of a browser: its camera, or to watch."""
+    """Of a browser: its camera, whose pictures have so many px, or to watch."""
 
     sdp: Annotated[str, Field(max_length=65536)]
     mode: Literal["camera", "watch"]
+    width: Side = None
+    height: Side = None
 
 
 def add_links(app: FastAPI, desk: Desk) -> None:
@@ -36,7 +42,7 @@ def add_links(app: FastAPI, desk: Desk) -> None:
     async def offer(wish: Offer) -> dict[str, str]:
         with refusals():
             if wish.mode == "camera":
-                return await offer_camera(desk, wish.sdp, app.state.tasks)
+                return await offer_camera(desk, wish, app.state.tasks)
             return await offer_watch(desk, wish.sdp)
 
 
@@ -88,16 +94,18 @@ async def offer_watch(desk: Desk, sdp: str) -> dict[str, str]:
         raise
 
 
-async def offer_camera(desk: Desk, sdp: str, tasks: TaskGroup) -> dict[str, str]:
+async def offer_camera(desk: Desk, wish: Offer, tasks: TaskGroup) -> dict[str, str]:
     """Let a camera in and answer it.
 
     Raises:
         FullError: there is no place. ValueError: the offer is none, or without a camera.
     """
     name, camera = desk.admit_camera()
+    if wish.width and wish.height:
+        camera.source.told = wish.height, wish.width
     peer = Peer(camera.shown.board)
     try:
-        answer, track = await peer.answer(sdp, desk.settings.web.kilobits)
+        answer, track = await peer.answer(wish.sdp, desk.settings.web.kilobits)
         if track is None:
             raise ValueError("the offer has no camera")
     except ValueError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 
 import aioice.ice
@@ -128,7 +129,8 @@ class Peer:
     async def close(self) -> None:
         """Let it go."""
         self._sent.stop()
-        await self._connection.close()
+        with suppress(Exception):  # one that is broken cannot be closed any better
+            await self._connection.close()
 
 
 async def feed(track: MediaStreamTrack, take: Callable[[av.VideoFrame], bool]) -> None:
@@ -136,7 +138,7 @@ async def feed(track: MediaStreamTrack, take: Callable[[av.VideoFrame], bool]) -
     while True:
         try:
             picture = await track.recv()
-        except (MediaStreamError, av.FFmpegError):
+        except Exception:  # noqa: BLE001  it has ended, or broke in one of many ways: it alone
             return
         if not isinstance(picture, av.VideoFrame) or not take(picture):
             return

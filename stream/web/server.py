@@ -30,6 +30,8 @@ TOKEN_VARIABLE = "S3POT_TOKEN"
 GOODBYE_SECONDS = 2
 """Connections are given so long to end."""
 
+MOST_CONNECTIONS = 256
+
 START_SECONDS = 10.0
 
 
@@ -79,7 +81,7 @@ def build_server(desk: Desk, door: Door) -> uvicorn.Server:
     config = uvicorn.Config(
         gate, log_level="error", access_log=False, server_header=False, ws="none", lifespan="on",
         proxy_headers=False, timeout_graceful_shutdown=GOODBYE_SECONDS, ssl_certfile=chain,
-        ssl_keyfile=key,
+        ssl_keyfile=key, limit_concurrency=MOST_CONNECTIONS,
     )  # fmt: skip
     return uvicorn.Server(config)
 

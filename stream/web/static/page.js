@@ -119,7 +119,8 @@ async function overWebRTC(mine) {
   else peer.addTransceiver("video", { direction: "recvonly" });
   await peer.setLocalDescription();
   await gathered(peer);
-  const answer = await ask("/api/offer", { mode: mine.mode, sdp: peer.localDescription.sdp });
+  const { width, height } = mine.own?.getVideoTracks()[0].getSettings() ?? {};
+  const answer = await ask("/api/offer", { mode: mine.mode, sdp: peer.localDescription.sdp, width, height });
   Object.assign(mine, { id: answer.id, of: answer.of });
   await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
   await arrived;
