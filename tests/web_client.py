@@ -15,8 +15,23 @@ from numpy.typing import NDArray
 
 from configs import load_settings
 from stream.queues import Prefetch
+from stream.web.board import Board
 from stream.web.desk import Desk, Shown
+from stream.web.peer import PeerSource
 from stream.web.server import Door, bind, build_server
+from stream.web.switch import Switch
+
+
+class Mute:
+    """A session that shows nothing and runs nothing."""
+
+    def __init__(self, settings, source: PeerSource) -> None:
+        self.board, self.switch = Board(settings), Switch(settings)
+        self.ended, self.covered_frames = "", None
+        self.closed: list[str] = []
+
+    def close(self, why: str = "") -> None:
+        self.closed.append(why)
 
 
 class Client:
