@@ -1,9 +1,12 @@
-# make demo | test | lint | clean. Everything is set up in .venv from constraints.txt.
+# make demo | test | lint | clean | apt. Everything is set up in .venv from constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
 IN ?=
 
-.PHONY: setup demo test lint clean
+# Debian's packages for tests that need more than Python: a browser, for the page.
+DEBIAN := chromium chromium-driver
+
+.PHONY: setup demo test lint clean apt
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
@@ -21,6 +24,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+apt:  # as root; the tests that need them are skipped without them
+	dpkg -s $(DEBIAN) >/dev/null 2>&1 || \
+	  { apt-get update -q && apt-get install -y -q --no-install-recommends $(DEBIAN); }
 
 clean:
 	rm -rf .venv out build *.egg-info

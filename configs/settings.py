@@ -161,6 +161,16 @@ class LiveSettings(Section):
     transport: Literal["tcp", "udp"]
 
 
+class WebSettings(Section):
+    sessions: Annotated[int, Field(ge=0, le=64)]
+    viewers: Annotated[int, Field(ge=1, le=256)]
+    width: Annotated[int, Field(ge=160, le=3840)]
+    height: Annotated[int, Field(ge=160, le=3840)]
+    kilobits: Annotated[int, Field(ge=100, le=50_000)]
+    idle_seconds: Wait
+    names: tuple[str, ...]
+
+
 class OutputSettings(Section):
     crf: Annotated[int, Field(ge=0, le=51)]
     preset: Preset
@@ -181,6 +191,7 @@ class Settings(Section):
     effect: EffectSettings
     privacy: PrivacySettings
     live: LiveSettings
+    web: WebSettings
     output: OutputSettings
 
 

@@ -29,6 +29,7 @@ from stream.run_command import (
     tell,
 )
 from stream.train import app as train
+from stream.web.command import serve_command
 from stream.weights import app as weights
 
 app = typer.Typer(
@@ -41,6 +42,7 @@ app.add_typer(weights, name="weights")
 app.add_typer(bench, name="bench")
 app.command("run")(run_command)
 app.command("eval")(eval_command)
+app.command("serve")(serve_command)
 
 
 @app.command("info")

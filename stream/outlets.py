@@ -1,4 +1,4 @@
-"""Opens the outputs that a run names: ``OUT`` is a file, an address, ``masks:DIR`` or ``json:FILE``.
+"""Opens the outputs that a run names: ``OUT`` is a file, an address, ``web:PORT``, ``masks:DIR`` or ``json:FILE``.
 
 To add one: a function and an entry in :data:`OUTLETS`.
 """
@@ -70,8 +70,20 @@ def pipe(name: str, context: Context) -> Sink:
     return PipeSink(context.info)
 
 
+def web(name: str, context: Context) -> Sink:
+    """A page, on a port of this machine."""
+    try:
+        from stream.web.server import WebSink  # noqa: PLC0415  an extra, and heavy
+    except ModuleNotFoundError as error:
+        raise SinkPathError(
+            f"web:{name}: needs the extra s3pot-stream[web] ({error.name})"
+        ) from None
+    return WebSink(name, Path(context.info.name).name, context.settings)
+
+
 OUTLETS: dict[str, Callable[[str, Context], Sink]] = {
-    "": video, "masks": masks, "json": json, "-": pipe, **dict.fromkeys(FORMATS, publish),
+    "": video, "masks": masks, "json": json, "-": pipe, "web": web,
+    **dict.fromkeys(FORMATS, publish),
 }  # fmt: skip
 """Kind of the name -> what opens it; see :func:`kind_of`."""
 
@@ -82,7 +94,7 @@ def kind_of(name: str) -> tuple[str, str]:
         return "-", name
     if scheme := scheme_of(name):
         return scheme, name
-    match = re.match(r"(masks|json):(.+)", name)
+    match = re.match(r"(masks|json|web):(.+)", name)
     return (match[1], match[2]) if match else ("", name)
 
 
@@ -96,11 +108,11 @@ def open_outlet(name: str, context: Context) -> Sink:
     if kind not in OUTLETS:
         known = ", ".join(sorted(f"{k}://" for k in FORMATS))
         raise SinkPathError(
-            f"{shown(name)}: nothing is known to write there; known: a file, masks:DIR, json:FILE, -, {known}"
+            f"{shown(name)}: nothing is known to write there; known: a file, masks:DIR, json:FILE, web:PORT, -, {known}"
         )
     return OUTLETS[kind](rest, context)
 
 
 def is_remote(name: str) -> bool:
     """Whether pictures sent there may come too late, so that old ones are dropped."""
-    return kind_of(name)[0] in FORMATS
+    return kind_of(name)[0] in {*FORMATS, "web"}

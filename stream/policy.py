@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from configs.settings import Settings, SettingsError, unknown
-from stream.effects import Effect, build_effect, stand_ins
+from stream.effects import Effect, StandIn, build_effect, stand_ins
 from stream.frame import Frame, FrameResult
 from stream.outputs import check_path
 from stream.privacy.audit import LEAK, Audit
@@ -99,8 +99,13 @@ def build_open(settings: Settings) -> Policy:
     return OpenPolicy(build_effect(settings))
 
 
-def build_privacy(settings: Settings) -> Policy:
-    """See :mod:`stream.privacy.policy`; ``effect.name`` is not asked, ``privacy.effect`` is."""
+def build_privacy(settings: Settings, stand_in: StandIn | None = None) -> Policy:
+    """See :mod:`stream.privacy.policy`; ``effect.name`` is not asked, ``privacy.effect`` is.
+
+    Args:
+        settings: of the run.
+        stand_in: what hides, in place of the one that the settings name.
+    """
     s = settings.privacy
     if s.effect not in stand_ins:
         raise SettingsError(unknown("privacy.effect", s.effect, stand_ins))
@@ -113,7 +118,7 @@ def build_privacy(settings: Settings) -> Policy:
         check_path(path, None)
     audit = Audit(s.hide, s.rest, s.who, s.ids, s.effect, LEAK.format(frames=LEAK_FRAMES))
     return PrivacyPolicy(
-        choice, stand_ins[s.effect](settings), audit, audit_path=path,
+        choice, stand_in or stand_ins[s.effect](settings), audit, audit_path=path,
         held_frames=s.held_frames, wait_seconds=s.wait_seconds, delay_frames=s.delay_frames,
     )  # fmt: skip
 
