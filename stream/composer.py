@@ -124,7 +124,8 @@ class Composer:
         self._hand(self._policy.flush())
         for result in self._policy.blind(frame, NO_SIGNAL):
             image = labelled(result.frame.image, NO_SIGNAL)
-            self._hand([replace(result, frame=replace(result.frame, image=image))])
+            frame = replace(result.frame, image=image)
+            self._hand([replace(result, frame=frame, failure=NO_SIGNAL)])
         self.shown.filled += 1
 
     def _hand(self, results: Iterable[FrameResult]) -> None:

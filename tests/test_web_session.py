@@ -14,6 +14,7 @@ import pytest
 
 from configs import load_settings
 from configs.settings import SettingsError
+from stream.composer import NO_SIGNAL
 from stream.errors import SourceError
 from stream.frame import Frame, FrameResult
 from stream.inlets import open_source
@@ -125,7 +126,7 @@ def test_a_board_counts_what_came_and_what_filled_a_gap_apart():
     board.write(FrameResult(first, (face(),), (half_covered(),)))
     assert board.seen.signal
     assert board.seen.mask is None
-    board.write(FrameResult(first, (), ()))
+    board.write(FrameResult(first, (), (), failure=NO_SIGNAL))
     assert not board.seen.signal
     assert (board.tally.frames, board.tally.filled) == (1, 1)
     assert board.tally.percentiles() is not None

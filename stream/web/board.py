@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.settings import Settings
+from stream.composer import NO_SIGNAL
 from stream.effects import matte
 from stream.frame import FrameResult
 from stream.web.tally import Tally
@@ -79,14 +80,11 @@ class Board:
         self.tally = Tally()
         self.seen = Seen(0, card("nothing comes in"))
         self._matte = matte(settings)
-        self._received = 0.0
         self._asked = 0.0
 
     def write(self, result: FrameResult) -> None:
         """Show a result."""
-        received = result.frame.received_seconds
-        filled = received > 0 and received == self._received  # the same frame, one more time
-        self._received = received
+        filled = result.failure == NO_SIGNAL
         if filled:
             self.tally.filled += 1
         else:
