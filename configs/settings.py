@@ -58,6 +58,7 @@ class ReferenceSettings(Section):
     source: str
     controlnet: str
     parser: Literal["mesh", "learned"]
+    background: Literal["auto", "on", "off"]
     history: bool
     invention_frames: Annotated[int, Field(ge=0)]
     min_age_frames: Annotated[int, Field(ge=0)]
@@ -93,6 +94,7 @@ class PaperSettings(Section):
     match: bool
     window: Annotated[int, Field(ge=0, le=64)]
     threshold: Annotated[float, Field(ge=0)]
+    sticky: Annotated[float, Field(ge=0)]
     points: Annotated[int, Field(ge=0, le=4096)]
     mask: bool
     screen: bool

@@ -77,7 +77,7 @@ class EvidenceMethod(nn.Module):
         contrast = None if self.paper is None else self.paper.enhance(raw, reference, known)
         return Features(evidence, contrast)
 
-    def logits(self, features: Features, region: Tensor) -> Tensor:
+    def logits(self, features: Features, region: Tensor, carried: Tensor | None = None) -> Tensor:
         """PS and SAM's decoder -> (B, 1, S, S) logits, positive = occluder.
 
         The decoder's logits, brought to the crop's size, are mixed with the evidence's: its grid is
@@ -86,6 +86,7 @@ class EvidenceMethod(nn.Module):
         Args:
             features: of :meth:`enhance`.
             region: (B, 1, S, S) 0 or 1, the face.
+            carried: not looked at: points that stay were measured, and change nothing here.
         """
         share, logits = self.options.decoder_weight, self.joined(features, region)
         if share <= 0:

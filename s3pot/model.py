@@ -36,8 +36,12 @@ class Method(Protocol):
         """FE: (B, 3, S, S) RGB 0-1 twice, (B, 1, S, S) 0-1 -> whatever the method goes on with."""
         ...
 
-    def logits(self, features: Any, region: Tensor) -> Tensor:
-        """PS and decoder: (B, 1, S, S) face -> (B, 1, S, S) logits, positive = occluder."""
+    def logits(self, features: Any, region: Tensor, carried: Tensor | None = None) -> Tensor:
+        """PS and decoder: (B, 1, S, S) face -> (B, 1, S, S) logits, positive = occluder.
+
+        ``carried``, (B, 1, S, S) from -1 to 1, is what is known from the frame before; see
+        :meth:`s3pot.paper.Paper.logits`.
+        """
         ...
 
     def prompts(self, features: Any, region: Tensor) -> PromptBatch:
@@ -178,9 +182,20 @@ class S3POT:
         return self.method.enhance(raw, painted, known)
 
     @torch.inference_mode()
-    def decode(self, features: Any, regions: Sequence[NDArray[np.bool_]]) -> Field:
-        """PS and SAM's decoder for B faces -> (B, S, S) float32 logits, positive = occluder."""
-        logits = self.method.logits(features, self._on_device(regions))
+    def decode(
+        self, features: Any, regions: Sequence[NDArray[np.bool_]],
+        carried: Sequence[Field] | None = None,
+    ) -> Field:  # fmt: skip
+        """PS and SAM's decoder for B faces -> (B, S, S) float32 logits, positive = occluder.
+
+        Args:
+            features: of :meth:`enhance`.
+            regions: (S, S) bool, the faces.
+            carried: (S, S) from -1, face, to 1, occluder: what the mask of the frame before says,
+                brought here; 0 where it says nothing.
+        """
+        known = None if carried is None else self._on_device(carried)
+        logits = self.method.logits(features, self._on_device(regions), known)
         down: Field = logits[:, 0].float().cpu().numpy()
         return down
 
@@ -193,8 +208,8 @@ class S3POT:
             for p, k, m in zip(*batch, strict=True)
         ]
 
-    def _on_device(self, regions: Sequence[NDArray[np.bool_]]) -> Tensor:
-        return torch.from_numpy(np.stack(regions)).to(self.device).float()[:, None]
+    def _on_device(self, fields: Sequence[NDArray[np.bool_]] | Sequence[Field]) -> Tensor:
+        return torch.from_numpy(np.stack(fields)).to(self.device).float()[:, None]
 
     @torch.inference_mode()
     def generate(

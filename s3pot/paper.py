@@ -52,6 +52,8 @@ class PaperOptions:
         match: PS: one-to-one matching; False compares position with position.
         window: tokens, a partner is looked for within, on the face (Q4, Q5); 0 is everywhere, also
             off the face, as released.
+        sticky: robust deviations by which a token leans towards what the mask carried here from the
+            last frame says of it, so that points stay; ours, the paper has pictures; 0 is none.
         threshold: robust deviations (median absolute deviation times 1.4826) below the face's
             median similarity from which a token is the occluder's; 0 sets no threshold: who finds
             no partner is, as released.
@@ -66,6 +68,7 @@ class PaperOptions:
     match: bool = True
     window: int = 4
     threshold: float = 1.0
+    sticky: float = 0.5
     points: int = 0
     mask: bool = False
     screen: bool = True
@@ -81,8 +84,8 @@ def as_released(options: PaperOptions) -> PaperOptions:
     SAM wants it (Q1), and points are half a pixel nearer to their token's centre.
     """
     return replace(
-        options, polarity="face", attend=True, match=True, window=0, threshold=0.0, points=0,
-        mask=False, screen=False, released=True,
+        options, polarity="face", attend=True, match=True, window=0, threshold=0.0, sticky=0.0,
+        points=0, mask=False, screen=False, released=True,
     )  # fmt: skip
 
 
@@ -110,7 +113,7 @@ class Paper(nn.Module):
         adapter: screens the prompts; None leaves them.
 
     Raises:
-        ValueError: unknown polarity, or a negative window, threshold or number of points.
+        ValueError: unknown polarity, or a negative window, threshold, stickiness or number of points.
     """
 
     cold = False
@@ -119,8 +122,8 @@ class Paper(nn.Module):
         super().__init__()
         if options.polarity not in POLARITIES:
             raise ValueError(f"unknown polarity {options.polarity!r}; allowed: {POLARITIES}")
-        if min(options.window, options.threshold, options.points) < 0:
-            raise ValueError(f"window, threshold and points must be 0 or more, got {options}")
+        if min(options.window, options.threshold, options.sticky, options.points) < 0:
+            raise ValueError(f"window, threshold, sticky and points must be 0 or more: {options}")
         self.options = as_released(options) if options.released else options
         self.sam = sam
         self.adapter = adapter
@@ -129,25 +132,29 @@ class Paper(nn.Module):
         """Encode crops and references; see :func:`s3pot.contrast.encode_pair`."""
         return encode_pair(self.sam, raw, reference, known)
 
-    def logits(self, contrast: Contrast, region: Tensor) -> Tensor:
+    def logits(self, contrast: Contrast, region: Tensor, carried: Tensor | None = None) -> Tensor:
         """FE, PS, SAM's mask decoder.
 
         Args:
             contrast: of :meth:`enhance`.
             region: (B, 1, S, S) 0 or 1, the face.
+            carried: (B, 1, S, S) from -1, face, to 1, occluder: how sure the last frame's mask is,
+                brought here; 0 where it says nothing; None for a picture alone.
 
         Returns:
             (B, 1, S, S) logits, positive = occluder. Off the face NOTHING; and where no token is
             the occluder's, for SAM cuts something out whatever it is asked (not so if released).
         """
-        prompts = self.prompts(contrast, region)
+        prompts = self.select(contrast, region, carried).prompts
         return self.mask(self.decode(contrast.raw, prompts), prompts, region)
 
     def prompts(self, contrast: Contrast, region: Tensor) -> PromptBatch:
         """What SAM is asked; shapes as for :meth:`logits`. The mask is 0 where none is sent."""
         return self.select(contrast, region).prompts
 
-    def select(self, contrast: Contrast, region: Tensor) -> Selection:
+    def select(
+        self, contrast: Contrast, region: Tensor, carried: Tensor | None = None
+    ) -> Selection:
         """FE's attended features and PS's points (method.md 2.3 to 3.3)."""
         o = self.options
         face = at_centres(region, self.sam.grid) > 0
@@ -160,6 +167,8 @@ class Paper(nn.Module):
             )
         partners = self._likeness(a_x, a_y, face)
         excess = beyond(partners, face, o.threshold)
+        if carried is not None and o.threshold:
+            excess = leaning(excess, face, o.sticky * carried)
         return Selection(*self._points(excess, face, partners.isfinite()), excess)
 
     def decode(self, tokens: Tensor, prompts: PromptBatch) -> Tensor:
@@ -258,6 +267,23 @@ def beyond(value: Tensor, face: Tensor, threshold: float) -> Tensor:
     below = (median - known) / deviation.clamp(min=LEAST_DEVIATION)
     excess = (below - threshold).clamp(-SURE, SURE).view(face.shape)
     return torch.where(face, torch.where(value.isfinite(), excess, SURE), -SURE)
+
+
+def leaning(excess: Tensor, face: Tensor, carried: Tensor) -> Tensor:
+    """Points with hysteresis: evidence near the threshold goes on saying what it said.
+
+    SAM cuts a worn mask out whole or in part by a few points that come and go from frame to frame.
+
+    Args:
+        excess: (B, G, G), of :func:`beyond`.
+        face: (B, G, G) bool.
+        carried: (B, 1, S, S) robust deviations, positive = occluder; a token takes its mean.
+
+    Returns:
+        (B, G, G) within SURE; off the face as it was.
+    """
+    lean = F.adaptive_avg_pool2d(carried, excess.shape[-1])[:, 0]
+    return torch.where(face, (excess + lean).clamp(-SURE, SURE), excess)
 
 
 def thinned(score: Tensor, count: int) -> Tensor:

@@ -43,7 +43,7 @@ def occlusions(
 
     opened = open_source(str(source))
     try:
-        pipeline = Pipeline.from_settings(load_settings(config, overrides))
+        pipeline = Pipeline.from_settings(load_settings(config, overrides), live=opened.info.live)
         try:
             yield from pipeline(opened)
         finally:

@@ -18,7 +18,8 @@ from configs import Settings, load_settings
 from configs.settings import unknown
 from s3pot.types import Reference
 from stream.outsiders import Nothing, OnnxOccluder, Person
-from stream.pipeline import Pipeline, sigmoid
+from stream.pipeline import Pipeline
+from stream.smooth import sigmoid
 from trackers import AlignedFace
 
 Field = NDArray[np.float32]

@@ -19,6 +19,7 @@ from stream.frame import FrameResult
 from stream.mux import StreamCopier
 from stream.outputs import check_path, naming, partial_of
 from stream.picture import from_rgb
+from stream.sound import SoundTrack
 from stream.sources import SourceInfo
 
 CONTAINERS = {
@@ -29,6 +30,10 @@ CONTAINERS = {
     ".webm": ("webm", "libvpx-vp9"),
 }
 """Suffix of the output -> FFmpeg's format and the default codec."""
+
+
+SOUND = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
+"""Container -> the encoder of a live source's sound."""
 
 
 def codec_options(codec: str, crf: int, preset: str) -> dict[str, str]:
@@ -100,6 +105,7 @@ class VideoSink:
             codec = codec or usual
             merged = codec_options(codec, crf, preset) | dict(options or {})
             self._stream = self._add_pictures(codec, merged)
+            self._sound = SoundTrack(self._output, SOUND[self._container]) if info.sound else None
             self._start(source_path)
         except BaseException:
             self.abort()
@@ -174,6 +180,8 @@ class VideoSink:
             self._output.mux(self._stream.encode(picture))
             if self._copier:
                 self._copier.copy_until(frame.time, self._shift)
+            if self._sound:
+                self._output.mux(list(self._sound.write(frame.sound, self._shift)))
 
     def _shift_to_zero(self, first: Fraction) -> Fraction:
         """No container shows a frame before 0: a video that starts earlier is moved as a whole."""
@@ -191,6 +199,8 @@ class VideoSink:
         shift = self._shift or Fraction(0)
         with naming(self._path):
             self._output.mux(self._stream.encode(None))
+            if self._sound:
+                self._output.mux(list(self._sound.close()))
             if self._copier and not cut:
                 self._copier.copy_rest(shift)
             self._output.close()

@@ -137,6 +137,7 @@ class Finder:
     def __init__(self, ours: PipelineCompetitor) -> None:
         self.size = ours.size
         self._detector, self._tracker = ours.pipeline.detector, ours.pipeline.tracker
+        self._router = ours.pipeline.router
 
     def first_box(self, image: Image) -> NDArray[np.float32] | None:
         """The surest detection of a picture; see :data:`stream.composites.FindFace`."""
@@ -156,6 +157,8 @@ class Finder:
         hidden = np.where(face.inside & face.region, probability, 0)
         hidden = np.where(face.inside, hidden, 1).astype(np.float32)
         self._tracker.cover(face.track_id, at_points(hidden, face.landmarks))
+        if self._router.waits(face.track_id):
+            self._tracker.rest(face.track_id)
 
 
 def _area_px(face: TrackedFace) -> float:

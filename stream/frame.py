@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s3pot.types import OcclusionMask
+from stream.sound import Sound
 from trackers.faces import TrackedFace
 
 
@@ -24,6 +25,7 @@ class Frame:
         duration: seconds it is shown, exact, where the source says.
         epoch: of a live source, how often it was connected anew; nothing of another epoch goes on.
         received_seconds: of a live source, ``time.monotonic()`` when it was decoded.
+        sound: of a live source, what was heard since the frame before.
     """
 
     image: NDArray[np.uint8]
@@ -33,6 +35,7 @@ class Frame:
     duration: Fraction | None = None
     epoch: int = 0
     received_seconds: float = 0.0
+    sound: tuple[Sound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

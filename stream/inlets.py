@@ -10,6 +10,7 @@ from collections.abc import Callable
 from configs.settings import LiveSettings
 from stream.live import LiveOptions, LiveSource
 from stream.names import scheme_of
+from stream.pattern import PatternSource
 from stream.sources import FileSource, Source
 
 
@@ -23,11 +24,20 @@ def live(name: str, options: LiveOptions) -> Source:
     return LiveSource(name, options)
 
 
+def pattern(name: str, options: LiveOptions) -> Source:
+    """A drawn face."""
+    return PatternSource(name)
+
+
 INLETS: dict[str, Callable[[str, LiveOptions], Source]] = {
-    "": file, "file": file,
+    "": file, "file": file, "pattern": pattern,
     **dict.fromkeys(("camera", "rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "srt"), live),
 }  # fmt: skip
 """Kind of the name -> what opens it. A name of no kind is a path."""
+
+
+DEVICES = ("camera", "pattern")
+"""Kinds that are named without slashes."""
 
 
 def open_source(name: str, settings: LiveSettings | None = None) -> Source:
@@ -41,11 +51,11 @@ def open_source(name: str, settings: LiveSettings | None = None) -> Source:
         ValueError: unknown kind.
         SourceError: see :class:`FileSource`, :class:`LiveSource`.
     """
-    kind = "camera" if name.startswith("camera:") else scheme_of(name)
+    kind = next((k for k in DEVICES if name.startswith(f"{k}:")), scheme_of(name))
     if kind not in INLETS:
         # Only the scheme is repeated: the rest may hold a password.
-        known = ", ".join(f"{k}://" for k in sorted(INLETS) if k not in ("", "camera"))
-        raise ValueError(f"unknown source {kind}://...; known: a path, camera:N, {known}")
+        known = ", ".join(f"{k}://" for k in sorted(INLETS) if k not in ("", *DEVICES))
+        raise ValueError(f"unknown source {kind}://...; known: a path, camera:N, pattern:, {known}")
     return INLETS[kind](name, options_of(settings))
 
 

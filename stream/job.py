@@ -91,7 +91,8 @@ class Job:
             threads = [thread for _, thread in self._sinks.values()]
             self._composer = Composer(policy, threads, steadfast=not self.info.live)
             self._budget_seconds = settings.live.budget_seconds or None
-            self._pipeline: Work = work or Pipeline.from_settings(settings)
+            live = self.info.live
+            self._pipeline: Work = work or Pipeline.from_settings(settings, live=live)
             failed.pop_all()
 
     def _thread(self, sink: Sink, *, late: bool) -> SinkThread:
@@ -109,8 +110,9 @@ class Job:
         for name, (sink, thread) in self._sinks.items():
             lost = thread.dropped + (sink.dropped if isinstance(sink, PublishSink) else Counter())
             report.sink_drops |= {name: lost} if lost else {}
-        bank = self._pipeline.bank
+        bank, references = self._pipeline.bank, self._pipeline.references
         report.references, report.inventions = bank.served, bank.inventions
+        report.late_frames, report.unpainted = references.late_frames, references.dropped
         return report
 
     def close(self) -> None:

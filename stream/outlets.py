@@ -17,7 +17,7 @@ from stream.names import scheme_of, shown
 from stream.publish import FORMATS, PublishSink
 from stream.sinks import JsonSink, MaskSink, Sink, VideoSink
 from stream.sources import SourceInfo
-from stream.stdio import PipeSink
+from stream.stdio import LinePipe, PipeSink
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,9 @@ def masks(name: str, context: Context) -> Sink:
 
 
 def json(name: str, context: Context) -> Sink:
-    """A line a frame."""
+    """A line a frame; "-" is standard output."""
+    if name == "-":
+        return LinePipe()
     return JsonSink(name, source_path=context.source_path)
 
 

@@ -21,9 +21,10 @@ from s3pot.paper import PaperOptions
 from s3pot.types import OcclusionMask, Reference, reach
 from stream.ahead import LookAhead
 from stream.frame import Frame, FrameResult
+from stream.references import References
 from stream.router import Router
 from stream.scout import Scout
-from stream.smooth import FlowSmoother, Past
+from stream.smooth import FlowSmoother, Past, sigmoid
 from trackers import (
     AlignedFace,
     Detector,
@@ -55,22 +56,27 @@ class Pipeline:
         router, scout: say when the model is to look at a face, and the detector at a frame.
         ahead: holds results back, where masks are to know what comes.
         size: S, side of the aligned square in px.
+        background: frames do not wait for the generator of references; see ``References``.
     """
 
     def __init__(
         self, *, detector: Detector, tracker: Tracker, model: S3POT, bank: ReferenceBank,
         smoother: FlowSmoother, router: Router, scout: Scout,
-        ahead: LookAhead, size: int,
+        ahead: LookAhead, size: int, background: bool = False,
     ) -> None:  # fmt: skip
         self.detector, self.tracker, self.model = detector, tracker, model
         self.bank, self.smoother, self.router, self.scout = bank, smoother, router, scout
         self.ahead, self.size = ahead, size
+        self._epoch = 0
+        self.references = References(model, bank, background=background)
         self._tracked: list[TrackedFace] = []  # in the frame before
-        self._references: dict[int, Reference] = {}  # of each track's last look
+        self._shown: dict[int, Reference] = {}  # in each track's last look
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameResult]:
         """Find what covers each face, one result a frame, in order."""
         for frame in frames:
+            if frame.epoch != self._epoch:
+                self.interrupt(frame.epoch)
             if min(frame.image.shape[:2]) < LEAST_PX:
                 yield from self.ahead.push(FrameResult(frame, (), ()))
                 continue
@@ -85,7 +91,10 @@ class Pipeline:
                 # For a landmark, to be cut off by the frame is as good as to be covered.
                 hidden = np.where(face.inside, mask.probability, 1).astype(np.float32)
                 self.tracker.cover(face.track_id, at_points(hidden, face.landmarks))
+                if self.router.waits(face.track_id):
+                    self.tracker.rest(face.track_id)
             self.keep({face.track_id for face in faces})
+            self.references.keep({face.identity for face in faces})
             yield from self.ahead.push(FrameResult(frame, tuple(tracked), tuple(masks), wanted))
         yield from self.ahead.flush()
 
@@ -103,9 +112,10 @@ class Pipeline:
             before: track_id -> (S, S) bool, where another face is in front of it.  No network is
                 asked whether that is an occluder, for what it sees there is a face.
         """
+        self.references.collect()
         pasts = [self.smoother.recall(face.track_id, face.image) for face in faces]
         due = [
-            face
+            (face, past)
             for face, past in zip(faces, pasts, strict=True)
             if self.router.wants_look(face, past)
         ]
@@ -117,22 +127,24 @@ class Pipeline:
                 mask = self.infer(face, looks[face.track_id], past, age, covered)
             else:
                 probability = with_covered(sigmoid(past.logits), covered)
-                mask = wrap(face, probability, self._references[face.track_id])
+                mask = wrap(face, probability, self._shown[face.track_id])
                 mask = replace(mask, carried_frames=self.router.carried_frames(face.track_id))
             masks.append(mask)
         return masks
 
-    def look(self, faces: Sequence[AlignedFace]) -> dict[int, Field]:
+    def look(self, due: Sequence[tuple[AlignedFace, Past | None]]) -> dict[int, Field]:
         """RF, FE, PS and decode: (S, S) logits by track, and their references kept."""
-        if not faces:
+        if not due:
             return {}
+        faces = [face for face, _ in due]
+        carried = [np.zeros(f.region.shape, np.float32) if p is None else p.verdict for f, p in due]
         references = self.references(faces)
         features = self.model.enhance([face.image for face in faces], references)
-        decoded = self.model.decode(features, [face.region for face in faces])
+        decoded = self.model.decode(features, [face.region for face in faces], carried)
         if not all(np.isfinite(logits).all() for logits in decoded):  # it would be remembered
             raise FloatingPointError("the network said nan or infinity of a face")
         ids = [face.track_id for face in faces]
-        self._references |= dict(zip(ids, references, strict=True))
+        self._shown |= dict(zip(ids, references, strict=True))
         return dict(zip(ids, decoded, strict=True))
 
     def infer(
@@ -143,7 +155,7 @@ class Pipeline:
         self.router.learn(face, past, logits)
         smooth = self.smoother.smooth(face.track_id, logits, face.image, reach(face.region), past)
         probability = with_covered(sigmoid(smooth), covered)
-        mask = wrap(face, probability, self._references[face.track_id])
+        mask = wrap(face, probability, self._shown[face.track_id])
         if mask.coverage < LEARN_BELOW_COVERAGE:
             self.bank.observe(
                 face.identity, face.image, face.landmarks, probability, face.inside,
@@ -151,59 +163,49 @@ class Pipeline:
             )  # fmt: skip
         return mask
 
-    def references(self, faces: Sequence[AlignedFace]) -> list[Reference]:
-        """RF: each face as remembered, what is missing invented first."""
-        for face in faces if self.model.generates else ():
-            cause = self.bank.wants_invention(face.identity, face.image, face.landmarks)
-            if cause:
-                self.invent(face, cause)
-        return [self.bank.reference(face.identity, face.landmarks) for face in faces]
-
-    def invent(self, face: AlignedFace, cause: str) -> None:
-        """RF by the generator: what a first look takes for hidden, or the whole face, is painted.
-
-        A method that finds nothing without a reference has no first look: for it, the whole face.
-        """
-        hidden = np.zeros(face.region.shape, np.float32)
-        if self.model.method.cold:
-            remembered = self.bank.reference(face.identity, face.landmarks)
-            features = self.model.enhance([face.image], [remembered])
-            hidden = sigmoid(self.model.decode(features, [face.region])[0])
-        elif not self.model.paints_whole:  # nobody knows yet what is hidden: all of it may be
-            hidden = face.region.astype(np.float32)
-        wide, whole = self.bank.widened(hidden), self.model.paints_whole
-        painted = face.image  # nothing of it is taken where nothing is painted
-        if whole or wide[face.region].any():
-            structure = self.bank.structure(face.landmarks)
-            if whole:  # what the frame cuts off is black, and no colour of the face
-                wide = np.maximum(wide, face.region & ~face.inside)
-            (painted,) = self.model.generate([face.image], [wide], [structure])
-        self.bank.invent(face.identity, painted, face.landmarks, hidden, whole=whole, cause=cause)
-
     def keep(self, track_ids: set[int]) -> None:
         """Forget what was remembered from frame to frame of every track but these."""
         self.smoother.keep(track_ids)
         self.router.keep(track_ids)
-        self._references = {k: v for k, v in self._references.items() if k in track_ids}
+        self._shown = {k: v for k, v in self._shown.items() if k in track_ids}
+
+    def interrupt(self, epoch: int) -> None:
+        """The source was lost and is back: who is there is found anew, and known by its looks.
+
+        Masks and motion of before say nothing now; what a face looks like still holds.
+        """
+        self._epoch = epoch
+        self.tracker.interrupt()
+        self.smoother.reset()
+        self.router.reset()
+        self.scout.reset()
+        self._tracked = []
 
     def reset(self) -> None:
         """Forget every face: another stream begins."""
+        self._epoch = 0
         self.tracker.reset()
-        self.bank.reset()
+        self.references.reset()
         self.smoother.reset()
         self.router.reset()
         self.scout.reset()
         self.ahead.reset()
-        self._references.clear()
+        self._shown.clear()
         self._tracked = []
 
     def close(self) -> None:
-        """Let the detector go."""
+        """Let the detector go, and who paints in the background."""
         self.detector.close()
+        self.references.close()
 
     @classmethod
-    def from_settings(cls, settings: Settings | None = None) -> Pipeline:
-        """Build every stage from settings (defaults when None); see ``configs/default.toml``."""
+    def from_settings(cls, settings: Settings | None = None, *, live: bool = False) -> Pipeline:
+        """Build every stage from settings (defaults when None); see ``configs/default.toml``.
+
+        Args:
+            settings: as read.
+            live: the frames come from a source that does not wait, ``source.info.live``.
+        """
         s = settings or load_settings()
         r, mean, size = s.reference, mean_face(), s.align.size
         return cls(
@@ -225,6 +227,7 @@ class Pipeline:
             # Who has the detector look at every frame means it, whatever the masks cost.
             scout=Scout("full" if s.track.detect_every == 1 else s.model.compute), size=size,
             ahead=LookAhead(s.smooth.look_ahead, s.smooth.same_level),
+            background=live if r.background == "auto" else r.background == "on",
         )  # fmt: skip
 
 
@@ -244,11 +247,6 @@ def make_model(s: Settings) -> S3POT:
 def with_covered(probability: Field, covered: NDArray[np.bool_] | None) -> Field:
     """A probability, certain where something is known to be in front."""
     return probability if covered is None else np.where(covered, np.float32(1), probability)
-
-
-def sigmoid(logits: Field) -> Field:
-    """Logits to probability, float32."""
-    return (1 / (1 + np.exp(-logits))).astype(np.float32)
 
 
 def wrap(face: AlignedFace, probability: Field, reference: Reference) -> OcclusionMask:

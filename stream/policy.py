@@ -2,12 +2,13 @@
 
 A policy takes results and gives results, in order, one for each frame that it was handed; their
 ``frame.image`` is what every sink shows, and nothing else of the picture goes on.  It may hold some back to
-know what comes, hence iterators and :meth:`Policy.flush`, as in :mod:`stream.ahead`.
+know what comes, as :mod:`stream.ahead` does, hence lists and :meth:`Policy.flush`.  (No iterators: one that
+nobody runs to its end would have :meth:`Policy.blind` close nothing.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -24,11 +25,11 @@ from stream.privacy.policy import LEAK_FRAMES, PrivacyPolicy
 class Policy(Protocol):
     """One for a stream, called by one thread."""
 
-    def push(self, result: FrameResult) -> Iterator[FrameResult]:
+    def push(self, result: FrameResult) -> list[FrameResult]:
         """One result in, in order; those that may leave now out."""
         ...
 
-    def blind(self, frame: Frame, cause: str) -> Iterator[FrameResult]:
+    def blind(self, frame: Frame, cause: str) -> list[FrameResult]:
         """The same for a frame of which nothing is known.
 
         Args:
@@ -47,7 +48,7 @@ class Policy(Protocol):
         """
         ...
 
-    def flush(self) -> Iterator[FrameResult]:
+    def flush(self) -> list[FrameResult]:
         """Those held back, at the end or where the stream pauses."""
         ...
 
@@ -70,21 +71,21 @@ class OpenPolicy:
     def __init__(self, effect: Effect) -> None:
         self._effect = effect
 
-    def push(self, result: FrameResult) -> Iterator[FrameResult]:
+    def push(self, result: FrameResult) -> list[FrameResult]:
         """The picture with the effect."""
         image = self._effect(result.frame.image, result.masks)
-        yield replace(result, frame=replace(result.frame, image=image))
+        return [replace(result, frame=replace(result.frame, image=image))]
 
-    def blind(self, frame: Frame, cause: str) -> Iterator[FrameResult]:
+    def blind(self, frame: Frame, cause: str) -> list[FrameResult]:
         """The picture as it is."""
-        yield FrameResult(frame, (), ())
+        return [FrameResult(frame, (), ())]
 
     def restarted(self, cause: str, *, ids_kept: bool = False) -> None:
         """Nothing is remembered."""
 
-    def flush(self) -> Iterator[FrameResult]:
+    def flush(self) -> list[FrameResult]:
         """Nothing is held back."""
-        yield from ()
+        return []
 
     def reset(self) -> None:
         """Nothing is remembered."""

@@ -26,6 +26,7 @@ from stream.errors import SinkPathError
 from stream.frame import FrameResult
 from stream.names import scheme_of, shown
 from stream.picture import from_rgb
+from stream.sound import SoundTrack
 from stream.sources import SourceInfo
 
 FORMATS = {"rtsp": "rtsp", "rtmp": "flv", "rtmps": "flv", "udp": "mpegts", "srt": "mpegts"}
@@ -94,6 +95,7 @@ class Sending:
             height=info.height - info.height % 2, time_base=TIME_BASE,
         )  # fmt: skip
         self._stream.pix_fmt = "yuv420p"
+        self._sound = SoundTrack(self._output) if info.sound else None
         self._info = info
 
     def send(self, result: FrameResult) -> None:
@@ -105,6 +107,8 @@ class Sending:
         picture = from_rgb(image, self._info.colour, "yuv420p")
         picture.pts, picture.time_base = round(result.frame.time / TIME_BASE), TIME_BASE
         self._output.mux(self._stream.encode(picture))
+        if self._sound is not None:
+            self._output.mux(list(self._sound.write(result.frame.sound)))
 
     def close(self, *, drain: bool) -> None:
         """End it; with ``drain`` it may first send what it has."""
@@ -113,6 +117,7 @@ class Sending:
         with suppress(OSError, av.FFmpegError):
             if drain:
                 self._output.mux(self._stream.encode(None))
+                self._output.mux(list(self._sound.close()) if self._sound else [])
             self._output.close()
         self._end(STUCK_SECONDS if drain else 0)
 

@@ -1,7 +1,7 @@
-"""The one home of threads, locks and queues.
+"""Threads, locks and queues, here and in ``background.py`` and nowhere else.
 
 The contract, whatever is put in between: order is kept; an error on the far side is raised on the
-near side after the frames before it; whichever side stops, the other returns; what is dropped is
+near side after what came before it; whichever side stops, the other returns; what is dropped is
 counted with its cause.
 """
 
@@ -11,10 +11,10 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
+from dataclasses import replace
 from typing import Generic, Literal, Self, TypeVar
 
-from stream.frame import FrameResult
+from stream.frame import Frame, FrameResult
 from stream.sinks import Sink
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ Policy = Literal["wait", "newest"]
 drop the oldest (live).  With a budget, what has waited for longer is dropped too, but for the
 newest: staleness."""
 
-_STUCK_SECONDS = 10.0
+STUCK_SECONDS = 10.0
 """How long to wait for a reader that a device or a network holds; after that it is left behind."""
 
 
@@ -40,19 +40,22 @@ class Channel(Generic[T]):
         depth: items it holds at most.
         policy: see ``Policy``.
         budget_seconds: older items are dropped; None: none are.
+        heir: (dropped, next) -> next, with what must not be lost of the dropped one.
 
     Attributes:
         dropped: how many items never arrived, by cause.
     """
 
     def __init__(
-        self, depth: int, policy: Policy = "wait", budget_seconds: float | None = None
-    ) -> None:
+        self, depth: int, policy: Policy = "wait", budget_seconds: float | None = None,
+        heir: Callable[[T, T], T] = lambda dropped, following: following,
+    ) -> None:  # fmt: skip
         if depth < 1 or policy not in ("wait", "newest"):
             raise ValueError(f"depth must be 1 or more, policy wait or newest: {depth}, {policy!r}")
         self.dropped: Counter[str] = Counter()
         self._items: deque[tuple[float, T]] = deque()  # and when they came
         self._depth, self._policy, self._budget_seconds = depth, policy, budget_seconds
+        self._heir = heir
         self._changed = threading.Condition()
         self._finished = self._stopped = False
         self._error: BaseException | None = None
@@ -64,10 +67,9 @@ class Channel(Generic[T]):
                 self._changed.wait()
             if self._stopped:
                 return False
-            if len(self._items) >= self._depth:
-                self._items.popleft()
-                self.dropped["queue full"] += 1
             self._items.append((time.monotonic(), item))
+            if len(self._items) > self._depth:
+                self._drop_oldest("queue full")
             self._changed.notify_all()
             return True
 
@@ -119,11 +121,16 @@ class Channel(Generic[T]):
     def _drop_stale(self) -> None:
         oldest = time.monotonic() - (self._budget_seconds or 0)
         while self._budget_seconds and len(self._items) > 1 and self._items[0][0] < oldest:
-            self._items.popleft()
-            self.dropped["too old"] += 1
+            self._drop_oldest("too old")
+
+    def _drop_oldest(self, cause: str) -> None:
+        _, dropped = self._items.popleft()
+        came, following = self._items[0]
+        self._items[0] = came, self._heir(dropped, following)
+        self.dropped[cause] += 1
 
 
-class _Carried:
+class Carried:
     """Keeps the error that ends a thread's block, for the side where the caller is."""
 
     def __init__(self) -> None:
@@ -132,12 +139,7 @@ class _Carried:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         self.error = error
         return True
 
@@ -148,21 +150,23 @@ class Prefetch(Generic[T]):
     Args:
         items: iterated in the thread.
         depth: items read ahead at most.
-        policy, budget_seconds: see :class:`Channel`.
+        policy, budget_seconds, heir: see :class:`Channel`.
         stop: called at the end, so that a reader that waits for something returns.
     """
 
     def __init__(
         self, items: Iterable[T], depth: int = 4, policy: Policy = "wait",
-        budget_seconds: float | None = None, stop: Callable[[], None] | None = None,
+        budget_seconds: float | None = None, *,
+        heir: Callable[[T, T], T] = lambda dropped, following: following,
+        stop: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         self._items, self._stop = items, stop
-        self._channel: Channel[T] = Channel(depth, policy, budget_seconds)
+        self._channel: Channel[T] = Channel(depth, policy, budget_seconds, heir)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._read, name="prefetch", daemon=True)
 
     def _read(self) -> None:
-        with _Carried() as carried:
+        with Carried() as carried:
             for item in self._items:
                 if not self._channel.put(item):
                     break
@@ -173,16 +177,23 @@ class Prefetch(Generic[T]):
         self._thread.start()
         return self._channel
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._channel.stop()
         if self._stop is not None:
             self._stop()
-        self._done.wait(_STUCK_SECONDS)
+        self._done.wait(STUCK_SECONDS)
+
+
+def heard(dropped: Frame, following: Frame) -> Frame:
+    """The next frame with the sound of one that was dropped: what is heard has no gaps."""
+    if not dropped.sound:
+        return following
+    return replace(following, sound=dropped.sound + following.sound)
+
+
+def heard_in(dropped: FrameResult, following: FrameResult) -> FrameResult:
+    """The same of results."""
+    return replace(following, frame=heard(dropped.frame, following.frame))
 
 
 class SinkThread:
@@ -205,7 +216,7 @@ class SinkThread:
     ) -> None:  # fmt: skip
         self._sink, self._idle, self._patience_seconds = sink, idle, patience_seconds
         self._idle_seconds = None if idle is None else idle_seconds
-        self._channel: Channel[FrameResult] = Channel(depth, policy)
+        self._channel: Channel[FrameResult] = Channel(depth, policy, heir=heard_in)
         self._error: BaseException | None = None
         self._closing = self._cut = self._ended = False
         # Not Thread.join: before Python 3.13, one that Ctrl-C breaks off calls the thread dead.
@@ -222,7 +233,7 @@ class SinkThread:
         return self._sink.notes
 
     def _pump(self) -> None:
-        with _Carried() as carried:
+        with Carried() as carried:
             for result in iter(self._next, None):
                 self._sink.write(result)
             if self._closing:

@@ -29,6 +29,9 @@ BUDGETS = {"full": 0.0, "auto": 0.01, "saver": 0.03}
 LONGEST_WAITS = {"full": 0, "auto": 8, "saver": 12}
 """Frames in a row for which a mask may be carried."""
 
+FREE_LONGER = 1.5
+"""Times as long where nothing is in front: no mask can trail there, and what comes is seen to come."""
+
 FIRST_LOOKS = 10
 """A face is looked at in so many frames first: its reference is still being learned."""
 
@@ -40,6 +43,12 @@ LEAST_LENIENT, MOST_LENIENT = 0.5, 0.9
 
 SPECK = 0.035
 """Over the side of the crop: what is thinner is an edge that the flow missed, nothing that comes."""
+
+MOST_HARMLESS = 0.05
+"""Of the face: in no more than this may change be taken for harmless."""
+
+MOST_BESIDE = 0.2
+"""Of what changed, that may lie beside those places: what comes reaches further."""
 
 EXPRESSIVE = ("eyes", "brows", "lips", "inner mouth")
 """Parts that look different by themselves: who blinks or talks is not covered."""
@@ -57,12 +66,16 @@ class Plan:
         carried: frames for which it has been.
         lenience: budgets of it that may look different.
         looks: how often it was looked at.
+        changed: (S, S) bool, for what of it the network was asked last; None: not for that.
+        harmless: (S, S) bool, where change had no consequence of late; None: nowhere.
     """
 
     wait: int = 0
     carried: int = 0
     lenience: float = LEAST_LENIENT
     looks: int = 0
+    changed: NDArray[np.bool_] | None = None
+    harmless: NDArray[np.bool_] | None = None
 
 
 class Router:
@@ -81,8 +94,12 @@ class Router:
         """Whether the network should look at a face; ``past`` is what is remembered of it, if anything."""
         plan = self._plans.setdefault(face.track_id, Plan())
         look = past is None or plan.carried >= plan.wait or plan.looks < FIRST_LOOKS
+        plan.changed = None
         if not look and past is not None:
-            look = changed_share(face, past) > plan.lenience * self._budget
+            changed = solid_change(face, past)
+            look = share_of(face, changed) > plan.lenience * self._budget
+            look = look and not within(changed, plan.harmless)
+            plan.changed = changed if look else None
         plan.carried = 0 if look else plan.carried + 1
         plan.looks += look
         return look
@@ -94,14 +111,23 @@ class Router:
         if past is not None and face.region.any():
             error = ((past.logits > 0) != (logits > 0))[face.region].mean()
         if error > self._budget:
-            plan.wait, plan.lenience = 0, LEAST_LENIENT
+            plan.wait, plan.lenience, plan.harmless = 0, LEAST_LENIENT, None
         elif error <= self._budget / 2:
-            plan.wait = min(2 * plan.wait + 1, self._longest)
+            free = (logits > 0)[face.region].mean() <= self._budget / 2
+            longest = int(self._longest * (FREE_LONGER if free else 1))
+            plan.wait = min(2 * plan.wait + 1, longest)
             plan.lenience = min(1.2 * plan.lenience, MOST_LENIENT)
+            if plan.changed is not None:
+                plan.harmless = harmless(face, plan.changed, plan.harmless)
 
     def carried_frames(self, track_id: int) -> int:
         """For how many frames a face's mask has been carried, this one included."""
         return self._plans[track_id].carried
+
+    def waits(self, track_id: int) -> bool:
+        """Whether a face's mask will be carried into the next frame, unless something changes."""
+        plan = self._plans[track_id]
+        return plan.looks >= FIRST_LOOKS and plan.carried < plan.wait
 
     def keep(self, track_ids: set[int]) -> None:
         """Forget every track but these."""
@@ -113,17 +139,53 @@ class Router:
         self._plans.clear()
 
 
-def changed_share(face: AlignedFace, past: Past) -> float:
-    """0-1 of a face: what of it does not look as the picture before says, its expression apart."""
-    changed = (past.trust < DIFFERENT_TRUST) & face.region
+def share_of(face: AlignedFace, area: NDArray[np.bool_]) -> float:
+    """0-1 of a face, that a part (S, S) bool of it is."""
+    return float(area.sum() / max(1, face.region.sum()))
+
+
+def solid_change(face: AlignedFace, past: Past) -> NDArray[np.bool_]:
+    """(S, S) bool: what of a face does not look as the picture before says, specks and its expression
+    apart.
+    """
+    changed: NDArray[np.bool_] = (past.trust < DIFFERENT_TRUST) & face.region
     if not changed.any():
-        return 0.0
+        return changed
     side = 2 * round(SPECK * len(changed) / 2) + 1
     changed &= ~expressive(face)
     solid = cv2.morphologyEx(
         changed.astype(np.uint8), cv2.MORPH_OPEN, np.ones((side, side), np.uint8)
     )
-    return float(solid.sum() / face.region.sum())
+    return solid > 0
+
+
+def within(changed: NDArray[np.bool_], place: NDArray[np.bool_] | None) -> bool:
+    """Whether nearly all that changed, (S, S) bool, lies in a place."""
+    if place is None:
+        return False
+    return bool((changed & ~place).sum() <= MOST_BESIDE * changed.sum())
+
+
+def harmless(
+    face: AlignedFace, changed: NDArray[np.bool_], known: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    """(S, S) bool: where change has no consequence, now that this one had none.
+
+    The tip of a nose that turns, a fringe: there the flow fails again and again.  What comes onto
+    the face changes more than so small a place.  The crop is upright: a place of it is one of the face.
+
+    Args:
+        face: aligned.
+        changed: (S, S) bool, of it.
+        known: (S, S) bool, where it was known to have none.
+    """
+    side = 2 * round(SPECK * len(changed) / 2) + 1
+    wide = cv2.dilate(changed.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    both = wide if known is None else wide | known
+    for area in (both, wide):
+        if share_of(face, area) <= MOST_HARMLESS:
+            return area
+    return None
 
 
 def expressive(face: AlignedFace) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from stream.composer import Composer
 from stream.frame import Frame, FrameResult
-from stream.queues import Channel, Policy, Prefetch, SinkThread
+from stream.queues import Channel, Policy, Prefetch, SinkThread, heard
 from stream.sinks import Sink
 from stream.sources import Source
 
@@ -38,6 +38,8 @@ class RunReport:
         covered_frames: frames in which something covered at least ``COVERED_SHARE`` of a face.
         looks, carried: masks that the network made, and masks that were carried along.
         references: shown to the network; ``inventions``: painted by a generator, by cause.
+        late_frames: how many inventions came so many frames after they were asked for; files wait, 0.
+        unpainted: inventions that were asked for and never came, by cause.
         seconds: of the clock on the wall.
         drops: frames that did not arrive, by cause; empty for files.
         sink_drops: pictures that a sink did not get, or could not send, by its name and by cause.
@@ -55,6 +57,8 @@ class RunReport:
     carried: int = 0
     references: int = 0
     inventions: Counter[str] = field(default_factory=Counter)
+    late_frames: Counter[int] = field(default_factory=Counter)
+    unpainted: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     drops: Counter[str] = field(default_factory=Counter)
     sink_drops: dict[str, Counter[str]] = field(default_factory=dict)
@@ -138,7 +142,8 @@ def _results(
     live = source.info.live
     policy: Policy = "newest" if live else "wait"
     depth, budget_seconds = (LIVE_DEPTH, budget_seconds) if live else (FILE_DEPTH, None)
-    reader = Prefetch(source, depth, policy, budget_seconds, source.close if live else None)
+    stop = source.close if live else None
+    reader = Prefetch(source, depth, policy, budget_seconds, heir=heard, stop=stop)
     with reader as frames, counted(frames, report):
         for result in each_alone(occlude, frames, report) if live else occlude(frames):
             seen.update(face.track_id for face in result.faces)

@@ -18,6 +18,9 @@ Image = NDArray[np.uint8]
 CELLS = 40
 """Along the longer side of the picture; the whole of a face that a detector finds fills one."""
 
+SAMPLES = 8
+"""Of a cell, a side: a mean of more would cost more than it is worth."""
+
 CHANGED_LEVELS = 8
 """Grey levels, 0-255, of a cell's mean: noise and codecs stay below."""
 
@@ -63,8 +66,10 @@ class Scout:
         if now.shape != self._seen.shape:
             return False
         changed = cv2.absdiff(now, self._seen) > CHANGED_LEVELS
-        scale = now.shape[0] / image.shape[0]
-        for x0, y0, x1, y1 in grow(np.stack([face.box_px for face in faces]), AROUND) * scale:
+        step, side = cell_px(image)
+        for x0, y0, x1, y1 in grow(np.stack([face.box_px for face in faces]), AROUND) / (
+            step * side
+        ):
             changed[max(0, int(y0)) : int(np.ceil(y1)), max(0, int(x0)) : int(np.ceil(x1))] = False
         return not changed.any()
 
@@ -75,8 +80,20 @@ class Scout:
 
 
 def cells(image: Image) -> Image:
-    """(H, W, 3) uint8 RGB as at most CELLS x CELLS grey means."""
-    scale = CELLS / max(image.shape[:2])
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    """(H, W, 3) uint8 RGB as at most CELLS x CELLS grey means; what is left at the right and at the
+    bottom, less than a cell, is left out.
+    """
+    step, side = cell_px(image)
+    part = image[::step, ::step]
+    height, width = (max(1, length // side) for length in part.shape[:2])
+    # Whole px to a cell: else OpenCV takes thrice as long.
+    part = np.ascontiguousarray(part[: height * side, : width * side])
+    small = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def cell_px(image: Image) -> tuple[int, int]:
+    """Of how many px of an (H, W, 3) picture, a side, one is looked at; and the side of a cell in those."""
+    longest = max(image.shape[:2])
+    step = max(1, longest // (CELLS * SAMPLES))
+    return step, -(-longest // (step * CELLS))

@@ -150,13 +150,8 @@ class JsonSink:
 
     def write(self, result: FrameResult) -> None:
         """Write the frame's line."""
-        frame = result.frame
-        height, width = frame.image.shape[:2]
-        pairs = zip(result.faces, result.masks, strict=True)
-        faces = [_face_entry(face, mask, height, width) for face, mask in pairs]
-        line = {"index": frame.index, "time": round(float(frame.time), 6), "faces": faces}
         with naming(self._path):
-            self._file.write(json.dumps(line) + "\n")
+            self._file.write(line_of(result) + "\n")
 
     def close(self, *, cut: bool = False) -> None:
         """Finish the file and give it its name."""
@@ -168,6 +163,15 @@ class JsonSink:
         """Leave nothing behind."""
         self._file.close()
         self._partial.unlink(missing_ok=True)
+
+
+def line_of(result: FrameResult) -> str:
+    """A frame's line, see :class:`JsonSink`."""
+    frame = result.frame
+    height, width = frame.image.shape[:2]
+    pairs = zip(result.faces, result.masks, strict=True)
+    faces = [_face_entry(face, mask, height, width) for face, mask in pairs]
+    return json.dumps({"index": frame.index, "time": round(float(frame.time), 6), "faces": faces})
 
 
 def _face_entry(

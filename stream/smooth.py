@@ -88,6 +88,11 @@ class Past:
     logits: Field
     trust: Field
 
+    @property
+    def verdict(self) -> Field:
+        """(S, S) float32 from -1, face, to 1, occluder: which it was, by trust."""
+        return np.asarray(np.sign(self.logits) * self.trust, np.float32)
+
 
 @dataclass(slots=True)
 class Memory:
@@ -175,3 +180,8 @@ def grid(size: int) -> NDArray[np.float32]:
     """(size, size, 2) float32, x y of each px."""
     axis = np.arange(size, dtype=np.float32)
     return np.stack(np.meshgrid(axis, axis), -1)
+
+
+def sigmoid(logits: Field) -> Field:
+    """Logits to probability, float32."""
+    return (1 / (1 + np.exp(-logits))).astype(np.float32)

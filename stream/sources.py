@@ -36,6 +36,7 @@ class SourceInfo:
         duration_seconds: None if not said.
         frames: how many to expect, for a progress bar; an estimate.
         live: frames come when they come, and waiting loses them.
+        sound: frames bring sound with them; that of a file is copied from it.
         pix_fmt: FFmpeg's name of the pictures' format.
         bits: per component.
         colour: matrix, range, primaries, transfer.
@@ -51,6 +52,7 @@ class SourceInfo:
     duration_seconds: float | None = None
     frames: int | None = None
     live: bool = False
+    sound: bool = False
     pix_fmt: str = "rgb24"
     bits: int = 8
     colour: Colour = NO_COLOUR

@@ -10,6 +10,7 @@ import av
 
 from stream.errors import SinkError
 from stream.frame import FrameResult
+from stream.sinks import line_of
 from stream.sources import SourceInfo
 
 TIME_BASE = Fraction(1, 90000)
@@ -62,6 +63,31 @@ class PipeSink:
             self._output.close()
         except (OSError, av.FFmpegError) as error:
             raise SinkError(f"-: nobody reads it ({error.strerror or 'broken pipe'})") from None
+
+    def abort(self) -> None:
+        """What is written is written."""
+
+
+class LinePipe:
+    """The lines of :class:`stream.sinks.JsonSink` on standard output, each as soon as it is known.
+
+    Raises:
+        SinkError: nobody reads them any longer.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def write(self, result: FrameResult) -> None:
+        """Write the frame's line."""
+        try:
+            sys.stdout.write(line_of(result) + "\n")
+            sys.stdout.flush()
+        except OSError as error:
+            raise SinkError(f"json:-: nobody reads it ({error.strerror})") from None
+
+    def close(self, *, cut: bool = False) -> None:
+        """What is written is written."""
 
     def abort(self) -> None:
         """What is written is written."""

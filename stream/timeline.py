@@ -35,6 +35,10 @@ class Timeline:
         """What comes next has clocks of its own."""
         self._offset = None
 
+    def place(self, stamp: Fraction) -> Fraction | None:
+        """Time of what belongs to the pictures, as sound; None before the first picture is placed."""
+        return None if self._offset is None else whole(stamp + self._offset)
+
     def __call__(self, stamp: Fraction | None, now_seconds: float) -> Fraction:
         """Time of a picture in seconds, a whole number of ticks, later than all before it.
 

@@ -21,7 +21,7 @@ from stream.bench.entrants import Answer, Called, MaskFolder, make_entrant
 from stream.bench.judge import Part, judge, true_faces
 from stream.bench.occluders import drawn_props
 from stream.bench.page import page
-from stream.bench.pictures import Film, stills
+from stream.bench.pictures import stills
 from stream.bench.results import Figures, figures, summed, table, write_csv
 from stream.bench.scene import Scene, Stand, Way
 from stream.bench.shot import Shot, shoot
@@ -327,10 +327,6 @@ def test_pictures_show_the_truth_above_and_the_answer_below(tmp_path: Path, shot
     assert strip.shape == (300, 900, 3)
     green = (strip[..., 1].astype(int) - strip[..., 0] > 60) & (strip[..., 1] > 120)
     assert green[:150].mean() > 5 * max(green[150:].mean(), 1e-3)
-    path = Film(tmp_path).write(shot, {"empty": answers})
-    film = cv2.VideoCapture(str(path))
-    assert int(film.get(cv2.CAP_PROP_FRAME_COUNT)) == len(shot.frames)
-    assert (film.get(4), film.get(3)) == (200, 640)
 
 
 def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path, shot: Shot) -> None:

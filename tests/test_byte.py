@@ -8,6 +8,8 @@ from tests.pasted_faces import STRANGERS, cover, ground, scene, under
 from trackers.boxes import box_around
 from trackers.byte import ByteTracker
 from trackers.faces import FaceDetection, TrackState
+from trackers.recognise import regains
+from trackers.track import LONGEST_REST
 
 SEEN, COASTING = TrackState.SEEN, TrackState.COASTING
 
@@ -205,6 +207,45 @@ def test_detections_are_wanted_in_turn_and_sooner_when_a_face_is_hidden(play):
     assert asked[-4:].count(True) == 2
 
 
+@pytest.fixture
+def meshes(play, monkeypatch):
+    """How often the mesh is asked in each picture, by a tracker whose face may always rest."""
+
+    def run(pictures, told=True):
+        tracker, asked = ByteTracker(detect_every=99), []
+        once = tracker._lookup.once
+        monkeypatch.setattr(
+            tracker._lookup, "once", lambda *args: asked.append(len(counts)) or once(*args)
+        )
+        counts = []
+        for picture in pictures:
+            play([picture], tracker)
+            if told:
+                tracker.rest(1)
+            counts.append(asked.count(len(counts)))
+        return counts
+
+    return run
+
+
+def test_the_mesh_rests_where_flow_follows_and_only_when_told(meshes):
+    walking = walk(20, step=(2, 0))
+    assert all(meshes(walking, told=False))
+    asked = meshes(walking)[4:]
+    assert asked.count(0) == len(asked) * LONGEST_REST / (LONGEST_REST + 1)
+    assert all(sum(asked[k : k + LONGEST_REST + 1]) == 1 for k in range(12))
+
+
+def test_the_mesh_rests_before_nothing_that_comes(meshes):
+    picture = walk(1)[0]
+    for still in range(6, 6 + LONGEST_REST + 1):  # whenever it comes
+        box = np.array([60, 70, 140, 175], np.float32)
+        covered = [cover(picture, box, share)[0] for share in (0.3, 0.5, 0.6)]
+        asked = meshes([picture] * still + covered)
+        assert asked[:still].count(0) > 1
+        assert all(asked[still:])
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"detect_every": 0}, {"max_coast_frames": -1}, {"high_score": 0.05}, {"mesh_score": 2.0}],
@@ -223,15 +264,15 @@ def test_a_hidden_face_is_regained_where_it_comes_up_beside(detector, play):
     face = track.landmarks.copy()
     there = np.asarray(cv2.cvtColor(scene((150, 120, 90, False)), cv2.COLOR_RGB2GRAY), np.uint8)
     beside, all_of_it = face + np.float32([40, 0, 0]), np.ones(468, bool)
-    assert not track.regains(
-        beside, there, all_of_it
+    assert not regains(
+        track, beside, there, all_of_it
     )  # it is seen: what comes up beside is another
     track.state = COASTING
-    assert track.regains(beside, there, all_of_it)
-    assert not track.regains(face + np.float32([90, 0, 0]), there, all_of_it)  # too far off
-    assert not track.regains(beside * np.float32(2), there, all_of_it)  # too large
+    assert regains(track, beside, there, all_of_it)
+    assert not regains(track, face + np.float32([90, 0, 0]), there, all_of_it)  # too far off
+    assert not regains(track, beside * np.float32(2), there, all_of_it)  # too large
     empty = np.asarray(cv2.cvtColor(ground(), cv2.COLOR_RGB2GRAY), np.uint8)
-    assert not track.regains(beside, empty, all_of_it)  # nothing like this face
+    assert not regains(track, beside, empty, all_of_it)  # nothing like this face
 
 
 def test_a_face_that_comes_up_beside_a_hidden_one_begins_no_second_track(detector):

@@ -31,9 +31,10 @@ class OneFace:
     faces, fails_at, failure = 1, -1, ValueError("a fault of ours")
 
     bank = SimpleNamespace(served=0, inventions=Counter())
+    references = SimpleNamespace(late_frames=Counter(), dropped=Counter())
 
     @classmethod
-    def from_settings(cls, settings):
+    def from_settings(cls, settings, *, live=False):
         return cls()
 
     def __call__(self, frames):
@@ -194,7 +195,7 @@ def bad_inputs(folder):
     write_sound(folder / "sound.mp4")
     return {
         "missing": ([folder / "gone.mp4", out], ["gone.mp4", "no such file"]),
-        "directory": ([folder, out], [str(folder), "directory"]),
+        "directory": ([folder, out], [out.name, "must be a folder"]),
         "empty": ([folder / "empty.mp4", out], ["empty.mp4", "empty"]),
         "text": ([folder / "text.mp4", out], ["text.mp4"]),
         "sound": ([folder / "sound.mp4", out], ["sound.mp4", "no video"]),
@@ -272,7 +273,7 @@ def test_a_fault_of_ours_is_a_traceback_and_not_bad_input(pipeline, video, tmp_p
 
 
 def test_nothing_is_left_if_the_pipeline_cannot_be_built(pipeline, video, tmp_path, monkeypatch):
-    def refuse(settings):
+    def refuse(settings, *, live=False):
         raise ValueError("no such model")
 
     monkeypatch.setattr(pipeline, "from_settings", refuse)

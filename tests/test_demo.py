@@ -100,9 +100,10 @@ class Perfect:
 
     drawn = ()
     bank = SimpleNamespace(served=0, inventions=Counter())
+    references = SimpleNamespace(late_frames=Counter(), dropped=Counter())
 
     @classmethod
-    def from_settings(cls, settings):
+    def from_settings(cls, settings, *, live=False):
         return cls()
 
     def __call__(self, frames):

@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -18,11 +20,13 @@ from stream.bench.servers.lossy import Lossy
 from stream.bench.servers.mute import Mute, free_port
 from stream.bench.servers.publisher import Publisher, Take
 from stream.bench.servers.relay import Relay
+from stream.encode import VideoSink
 from stream.errors import SinkPathError, SourceError
 from stream.frame import Frame, FrameResult
 from stream.live import LiveOptions, LiveSource, fitted
 from stream.publish import PublishSink
 from stream.sources import SourceInfo
+from tests.clips import unchanged
 
 SOON = LiveOptions(open_seconds=5, read_seconds=5, give_up_seconds=8)
 
@@ -235,3 +239,25 @@ def test_a_mute_receiver_does_not_hold_up_the_writer() -> None:
         for index in range(20):
             sink.write(result(index))  # it returns, though nobody answers
         sink.abort()
+
+
+def test_sound_goes_along_and_stays_with_its_pictures(relay: Relay, tmp_path: Path) -> None:
+    """Second after second a tone comes and goes, as the pictures' numbers say."""
+    with publisher(relay, Take(sound=True)), opened(relay.url()) as source:
+        sink = VideoSink(tmp_path / "o.mp4", source.info, unchanged)
+        for frame in source:
+            sink.write(FrameResult(frame, (), ()))
+            if frame.index == 120:
+                break
+        sink.close()
+    with av.open(str(tmp_path / "o.mp4")) as written:
+        heard = [(f.time, float(np.abs(f.to_ndarray()).mean())) for f in written.decode(audio=0)]
+    with av.open(str(tmp_path / "o.mp4")) as written:
+        seen = [(f.time, number_of(f.to_ndarray(format="rgb24"))) for f in written.decode(video=0)]
+    assert len(heard) > 150
+    for second, level in heard[10:-10]:
+        place = min(seen, key=lambda item: abs(item[0] - second))[1] / 1000 % 2
+        if 1.15 < place < 1.85:
+            assert level > 0.25, (second, place)
+        if 0.15 < place < 0.85:
+            assert level < 0.05, (second, place)

@@ -21,6 +21,7 @@ from s3pot.paper import (
     PaperOptions,
     as_released,
     beyond,
+    leaning,
     thinned,
 )
 from s3pot.prompts import FACE, OCCLUDER, PADDING
@@ -57,6 +58,48 @@ def scene(paper: Paper, batch: int = 2) -> tuple[Contrast, Tensor]:
     reference = draw(batch)
     raw, target = cover(reference, where=(slice(24, 48), slice(16, 32)))
     return paper.enhance(raw, reference, torch.ones(batch, 1, SIZE, SIZE)), target
+
+
+# points that stay
+
+
+def test_evidence_leans_to_what_was_known_and_no_further() -> None:
+    excess = torch.tensor([[[0.3, 0.6, -0.3, -0.6], [0.3, -0.3, 3.9, -SURE]]])
+    face = torch.ones(1, 2, 4, dtype=torch.bool)
+    face[0, 1, 3] = False
+    was = torch.tensor([[-1.0, -1, 1, 1], [0, 0, 1, 1]])[None, None]
+    carried = F.interpolate(0.5 * was, (4, 8), mode="nearest")
+    square = torch.cat([excess, excess], 1)
+    leaned = leaning(square, torch.cat([face, face], 1), torch.cat([carried, carried], 2))
+    expected = torch.tensor([[-0.2, 0.1, 0.2, -0.1], [0.3, -0.3, SURE, -SURE]])
+    torch.testing.assert_close(leaned[0], torch.cat([expected, expected]))
+
+
+def test_a_point_stays_where_the_last_mask_was() -> None:
+    """Half covered tokens are near the threshold: the frame before decides."""
+    paper = Paper(PointSam(), replace(MENDED, sticky=SURE), None)
+    contrast, _ = scene(paper)
+    area, was = region(), torch.zeros(2, 1, SIZE, SIZE)
+    alone = paper.select(contrast, area)
+    assert torch.equal(paper.select(contrast, area, was).excess, alone.excess)
+    was[:, :, 24:48, 32:40] = 1  # one column of tokens beside the occluder
+    stays = paper.select(contrast, area, was).excess
+    assert (alone.excess[:, 3:6, 4] < 0).all()
+    assert (stays[:, 3:6, 4] > alone.excess[:, 3:6, 4] + SURE / 2).all()
+    elsewhere = torch.ones_like(stays, dtype=torch.bool)
+    elsewhere[:, 3:6, 4] = False
+    assert torch.equal(stays[elsewhere], alone.excess[elsewhere])
+    more = paper.logits(contrast, area, was) > 0
+    assert more.sum() > (paper.logits(contrast, area) > 0).sum()
+
+
+@pytest.mark.parametrize("options", [PaperOptions(released=True), replace(MENDED, threshold=0.0)])
+def test_as_released_each_frame_is_alone(options: PaperOptions) -> None:
+    paper = Paper(PointSam(), replace(options, screen=False), None)
+    contrast, _ = scene(paper)
+    alone = paper.select(contrast, region()).excess
+    carried = paper.select(contrast, region(), torch.ones(2, 1, SIZE, SIZE)).excess
+    assert torch.equal(alone, carried)
 
 
 # the whole

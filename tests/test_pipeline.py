@@ -19,10 +19,10 @@ from s3pot.types import RIM, OcclusionMask, reach
 from stream.ahead import LookAhead
 from stream.frame import Frame, FrameResult
 from stream.patch import shrink
-from stream.pipeline import Pipeline, at_points, sigmoid
+from stream.pipeline import Pipeline, at_points
 from stream.router import Router
 from stream.scout import Scout
-from stream.smooth import FlowSmoother
+from stream.smooth import FlowSmoother, sigmoid
 from tests.covered_face import FACE_AT, HEIGHT, WIDTH, covered_photo, panned
 from tests.pasted_faces import cover, ground, scene
 from trackers import align, make_tracker
@@ -374,6 +374,28 @@ def test_the_tracker_hears_how_covered_its_landmarks_are(
     x, y = np.round(results[-1].faces[0].landmarks[:, :2]).astype(int).T
     behind = truths[-1][y, x]
     assert told[-1][behind].mean() > told[-1][~behind].mean() + 0.4
+
+
+def test_the_decoder_hears_what_the_last_mask_says_here(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[NDArray[np.float32]] = []
+    decode = pipeline.model.decode
+
+    def listening(features: object, regions: object, carried: object = None) -> object:
+        told.extend(carried or ())  # type: ignore[call-overload]
+        return decode(features, regions, carried)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipeline.model, "decode", listening)
+    frames, _ = panned("hand", [0] * 9, 5)
+    results = list(pipeline(frames))
+    assert len(told) == 9  # and not in the first look for the generator
+    assert not told[0].any()
+    region, before = results[-1].masks[0].region, results[-2].masks[0].probability
+    core = cv2.erode(region.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
+    assert told[4][core].mean() < -0.8
+    assert np.corrcoef(told[-1][core], before[core] > 0.5)[0, 1] > 0.9
+    assert np.abs(told[-1]).max() <= 1
 
 
 def test_values_at_points_and_the_sigmoid() -> None:

@@ -13,6 +13,7 @@ from trackers.flow import clear_of, leapt, shift
 from trackers.gallery import Gallery
 from trackers.kalman import BoxKalman
 from trackers.overlaps import faces_before, in_sight
+from trackers.recognise import holds
 from trackers.roster import Roster
 from trackers.search import FaceSearch, windows
 from trackers.texture import Texture, portrait
@@ -130,13 +131,13 @@ def test_a_face_in_what_is_left_of_a_hidden_one_is_that_one():
     track = Track(1, landmarks, 1.0, BoxKalman(np.array([110, 60, 210, 180], np.float32)))
     centre = landmarks.mean(0)
     part = centre + np.float32(0.6) * (landmarks - centre)
-    assert not track.holds(part)  # it is seen
+    assert not holds(track, part)  # it is seen
     track.state = COASTING
-    assert track.holds(part)
-    assert not track.holds(landmarks)  # no smaller: it may be in front
-    assert not track.holds(part + np.float32([80, 0, 0]))
+    assert holds(track, part)
+    assert not holds(track, landmarks)  # no smaller: it may be in front
+    assert not holds(track, part + np.float32([80, 0, 0]))
     track.adrift = True
-    assert not track.holds(part)
+    assert not holds(track, part)
 
 
 def test_two_that_pass_are_told_apart_in_depth(play):

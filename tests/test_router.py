@@ -14,7 +14,16 @@ from configs import load_settings
 from stream.clip import clip
 from stream.frame import Frame, FrameResult
 from stream.pipeline import Pipeline
-from stream.router import BUDGETS, FIRST_LOOKS, LONGEST_WAITS, Router, changed_share, expressive
+from stream.router import (
+    BUDGETS,
+    FIRST_LOOKS,
+    FREE_LONGER,
+    LONGEST_WAITS,
+    Router,
+    expressive,
+    share_of,
+    solid_change,
+)
 from stream.scout import LONGEST_REST_FRAMES, Scout, cells
 from stream.smooth import Past
 from trackers import AlignedFace, TrackedFace, TrackState
@@ -36,6 +45,10 @@ def differing(rows: slice, columns: slice) -> Past:
     trust = np.ones((SIZE, SIZE), np.float32)
     trust[rows, columns] = 0
     return Past(FREE, trust)
+
+
+def change(past: Past) -> float:
+    return share_of(FACE, solid_change(FACE, past))
 
 
 def looks(router: Router, frames: int, past: Past = SAME) -> list[bool]:
@@ -60,8 +73,21 @@ def test_waits_grow_to_a_limit_while_nothing_is_wrong(compute: str) -> None:
     seen = looks(router, 100)
     assert all(seen[:FIRST_LOOKS])
     waits = np.diff(np.flatnonzero(seen)) - 1
-    assert waits.max() == LONGEST_WAITS[compute]
-    assert router.carried_frames(1) <= LONGEST_WAITS[compute]
+    assert waits.max() == FREE_LONGER * LONGEST_WAITS[compute]
+    assert router.carried_frames(1) <= waits.max()
+
+
+@pytest.mark.parametrize("compute", ["auto", "saver"])
+def test_a_covered_face_waits_less_long_than_a_free_one(compute: str) -> None:
+    router, seen = Router(compute), []  # type: ignore[arg-type]
+    covered = FREE.copy()
+    covered[40:60, 40:60] = 4
+    past = Past(covered, np.ones((SIZE, SIZE), np.float32))
+    for _ in range(100):
+        seen.append(router.wants_look(FACE, past))
+        if seen[-1]:
+            router.learn(FACE, past, covered)
+    assert (np.diff(np.flatnonzero(seen)) - 1).max() == LONGEST_WAITS[compute]
 
 
 def test_waits_double() -> None:
@@ -85,15 +111,27 @@ def test_a_network_that_says_otherwise_ends_the_waiting() -> None:
     assert router.wants_look(FACE, SAME)
 
 
+@pytest.mark.parametrize("compute", ["auto", "full"])
+def test_who_waits_is_looked_at_only_for_a_cause(compute: str) -> None:
+    """Where a mask goes on, and nowhere else, the tracker may take less care."""
+    router, waits = Router(compute), []  # type: ignore[arg-type]
+    seen = []
+    for _ in range(60):
+        seen += looks(router, 1)
+        waits.append(router.waits(1))
+    assert any(waits) == (compute == "auto")
+    assert not any(wait and look for wait, look in zip(waits, seen[1:], strict=False))
+
+
 def test_what_comes_is_looked_at_at_once_but_not_an_expression() -> None:
     router = Router("auto")
     looks(router, FIRST_LOOKS)
     mouth = POINTS[[61, 291, 0, 17]]
     talk = differing(slice(int(mouth[:, 1].min()), int(mouth[:, 1].max()) + 1),
                      slice(int(mouth[:, 0].min()), int(mouth[:, 0].max()) + 1))  # fmt: skip
-    assert changed_share(FACE, talk) < BUDGETS["auto"]
+    assert change(talk) < BUDGETS["auto"]
     cheek = differing(slice(48, 66), slice(20, 40))
-    assert changed_share(FACE, cheek) > 4 * BUDGETS["auto"]
+    assert change(cheek) > 4 * BUDGETS["auto"]
     assert not router.wants_look(FACE, talk)
     assert router.wants_look(FACE, cheek)
     assert expressive(FACE)[int(mouth[2, 1]), int(mouth[2, 0])]
@@ -103,15 +141,33 @@ def test_what_comes_is_looked_at_at_once_but_not_an_expression() -> None:
 def test_what_has_no_consequence_may_change_more() -> None:
     router = Router("auto")
     blob = differing(slice(48, 53), slice(22, 27))
-    assert 0.5 * BUDGETS["auto"] < changed_share(FACE, blob) < 0.9 * BUDGETS["auto"]
+    assert 0.5 * BUDGETS["auto"] < change(blob) < 0.9 * BUDGETS["auto"]
     edge = differing(slice(48, 50), slice(20, 50))
-    assert changed_share(FACE, edge) == 0
+    assert change(edge) == 0
     looks(router, FIRST_LOOKS)
     router.learn(FACE, SAME, FREE + 8)
     router.learn(FACE, SAME, FREE)
     assert router.wants_look(FACE, blob)
     looks(router, 60)
     assert looks(router, 40, blob).count(True) < 8
+
+
+def test_a_place_where_change_is_harmless_is_let_alone_until_more_changes() -> None:
+    router = Router("auto")
+    nose, hand = differing(slice(46, 52), slice(45, 52)), differing(slice(46, 66), slice(44, 64))
+    assert change(nose) > BUDGETS["auto"]
+    looks(router, FIRST_LOOKS + 16)
+    assert looks(router, 18, nose).count(True) <= 3  # once for it, then in turn
+    assert router.wants_look(FACE, hand)
+    router.learn(FACE, hand, FREE + 8)  # it was a hand: nothing is harmless any more
+    looks(router, 4)
+    assert router.wants_look(FACE, nose)
+
+
+def test_half_a_face_is_never_harmless() -> None:
+    router = Router("auto")
+    looks(router, FIRST_LOOKS + 16)
+    assert all(looks(router, 10, differing(slice(40, 70), slice(20, 60))))
 
 
 def test_a_face_is_forgotten() -> None:

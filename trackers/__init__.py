@@ -57,6 +57,15 @@ class Tracker(Protocol):
         """Say how covered (468 landmarks, 0-1) a face was in this frame; unknown ids are ignored."""
         ...
 
+    def interrupt(self) -> None:
+        """What comes next does not follow from what was: nobody is carried on, all may come back."""
+
+    def rest(self, track_id: int) -> None:
+        """Say that nobody needs a face's landmarks found anew in the next frame: a tracker may carry them
+        there with less care.  Unknown ids are ignored.
+        """
+        ...
+
     def reset(self) -> None:
         """Forget every face; ids begin at 1 again."""
         ...

@@ -92,16 +92,29 @@ def align(image: NDArray[np.uint8], face: TrackedFace, size: int = 192) -> Align
     landmarks = face.landmarks.copy()
     landmarks[:, :2] = landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     landmarks[:, 2] *= scale
-    height, width = image.shape[:2]
-    inside = cv2.warpAffine(
-        np.ones((height, width), np.uint8), matrix, (size, size), flags=cv2.INTER_NEAREST
-    )
     yaw, pitch, roll = pose_degrees(face.landmarks, face.trust)
     return AlignedFace(
         track_id=face.track_id, identity=face.identity, image=cut(image, matrix, size),
-        region=face_region(landmarks, size), inside=inside.astype(bool), landmarks=landmarks,
+        region=face_region(landmarks, size), inside=in_frame(matrix, size, *image.shape[:2]), landmarks=landmarks,
         trust=face.trust, frame_to_face=matrix, pose_degrees=(yaw, pitch, roll),
     )  # fmt: skip
+
+
+def in_frame(matrix: NDArray[np.float64], size: int, height: int, width: int) -> NDArray[np.bool_]:
+    """(size, size) bool, the crop's pixels that lie in a frame of height x width px."""
+    x, y = corners_in_frame(matrix, size).T
+    if min(x.min(), y.min()) > 1 and x.max() < width - 2 and y.max() < height - 2:
+        return np.ones((size, size), bool)  # as nearly always: spare the warp of a whole frame
+    whole = np.ones((height, width), np.uint8)
+    return cv2.warpAffine(whole, matrix, (size, size), flags=cv2.INTER_NEAREST).astype(bool)
+
+
+def corners_in_frame(matrix: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """(4, 2) x y in px of the frame, where the corners of a crop under ``matrix`` lie."""
+    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float64)
+    inverse = cv2.invertAffineTransform(matrix)
+    spots: NDArray[np.float64] = corners @ inverse[:, :2].T + inverse[:, 2]
+    return spots
 
 
 def cut(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
@@ -113,9 +126,7 @@ def cut(image: NDArray[np.uint8], matrix: NDArray[np.float64], size: int) -> NDA
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     factor = int(1 / scale) if scale < 0.5 else 1
     if factor > 1:
-        corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float64)
-        inverse = cv2.invertAffineTransform(matrix)
-        spots = corners @ inverse[:, :2].T + inverse[:, 2]
+        spots = corners_in_frame(matrix, size)
         x0, y0 = np.maximum(np.floor(spots.min(0)) - factor, 0).astype(int)
         x1, y1 = np.maximum(np.ceil(spots.max(0)).astype(int) + factor, 0)
         part = image[y0:y1, x0:x1]

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackers.aftermath import Aftermath
-from trackers.boxes import box_around, iou, within
+from trackers.boxes import box_around, iou
 from trackers.faces import FaceDetection, TrackedFace, TrackState, check_picture
 from trackers.flow import leapt, scene_cut
 from trackers.gallery import most_alike
 from trackers.landmarks import RegionOfInterest, roi_from_detection, roi_from_landmarks
 from trackers.lookup import WAKE_SCORE, Look, Lookup
 from trackers.overlaps import heads, sort_by_depth
+from trackers.recognise import agrees
 from trackers.roster import WAKE_IOU, Roster, pair
 from trackers.search import FaceSearch
 from trackers.shape import at_detection
@@ -88,6 +89,12 @@ class ByteTracker:
         self._aftermath = Aftermath()
         self._before: NDArray[np.uint8] | None = None
         self._since_detection = 0
+
+    def interrupt(self) -> None:
+        """Every face has left, as far as anybody knows; who comes back has the old id."""
+        for track in self._tracks:
+            self._roster.gallery.keep(track)
+        self._roster.tracks, self._before = [], None
 
     @property
     def _tracks(self) -> list[Track]:
@@ -162,6 +169,14 @@ class ByteTracker:
             if track.track_id == track_id:
                 track.cover(covered)
 
+    def rest(self, track_id: int) -> None:
+        """Say that in the next frame a face's landmarks may be carried by flow, where it follows well,
+        and the mesh be spared; unknown ids are ignored.
+        """
+        for track in self._tracks:
+            if track.track_id == track_id:
+                track.may_rest = True
+
     def _follow(
         self, image: NDArray[np.uint8], before: NDArray[np.uint8], now: NDArray[np.uint8]
     ) -> None:
@@ -175,31 +190,18 @@ class ByteTracker:
         found = np.stack([box_around(landmarks) for landmarks, _ in looks])
         nearest = iou(found, predicted).argmax(1)
         for k, (track, (landmarks, score)) in enumerate(zip(self._tracks, looks, strict=True)):
+            if track.rested:
+                continue
             # A mesh that slipped onto the face in front: it fits that one's prediction better.
             stolen = nearest[k] != k and looks[nearest[k]][1] >= self._mesh_score
-            if not stolen and self._is_back(track, landmarks, score, now):
+            if not stolen and self._roster.is_back(track, landmarks, score, now):
                 track.observe(landmarks, score, now)
                 continue
             track.coast(score)
-            alone = not within(was[k], theirs[k]).any()  # else the other head is what changed
-            lost = alone and track.motion.support == 0 and not track.adrift
+            lost = track.alone and track.motion.support == 0 and not track.adrift
             if lost and leapt(before, now, was[k], track.motion) > LEAPT_SHARE:
                 track.adrift = True
                 self._aftermath.begin(before)
-
-    def _is_back(
-        self, track: Track, landmarks: NDArray[np.float32], score: float, now: NDArray[np.uint8]
-    ) -> bool:
-        """Whether what the mesh found is the track's face; of a hidden one more is asked."""
-        if track.state is TrackState.SEEN:
-            return score >= self._mesh_score and track.agrees(landmarks)
-        visible = self._roster.visible(now, landmarks, track)
-        return (
-            score >= WAKE_SCORE
-            and self._roster.is_free(landmarks, track, WAKE_IOU)
-            and track.agrees(landmarks)
-            and track.resembles(landmarks, now, visible)
-        )
 
     def _cross_cut(
         self, image: NDArray[np.uint8], before: NDArray[np.uint8], now: NDArray[np.uint8]
@@ -249,7 +251,7 @@ class ByteTracker:
             visible = self._roster.visible(now, landmarks, track)
             # Half hidden, a face is found smaller, in what is left of it: size and place must fit.
             alike = most_alike([track], now, landmarks, visible) is not None
-            sure = track.agrees(landmarks) or (score >= WAKE_SCORE and alike)
+            sure = agrees(track, landmarks) or (score >= WAKE_SCORE and alike)
             sure = sure or (track.by_detector and score >= WAKE_SCORE)
             if (
                 score >= self._mesh_score

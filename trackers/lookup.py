@@ -35,7 +35,9 @@ class Lookup:
         return self._mesh(image, roi_from_landmarks(landmarks))
 
     def follow(self, image: NDArray[np.uint8], track: Track) -> Look:
-        """The mesh where a track is predicted; a hidden face must be found twice."""
+        """The mesh where a track is predicted, unless it rests; a hidden face must be found twice."""
+        if track.rested:
+            return track.landmarks, track.score
         landmarks, score = self.once(image, track.landmarks)
         if track.state is TrackState.SEEN or score < WAKE_SCORE:
             return landmarks, score

@@ -13,7 +13,8 @@ from trackers.gallery import Gallery, most_alike
 from trackers.kalman import BoxKalman
 from trackers.lookup import SAME_IOU, WAKE_SCORE
 from trackers.overlaps import heads, in_sight
-from trackers.track import WITHIN_SHARE, Track
+from trackers.recognise import WITHIN_SHARE, agrees, holds, near, regains, resembles
+from trackers.track import Track
 
 WAKE_IOU = 0.35
 """A hidden face is not back while the mesh puts it so far into a seen one: that one hides it."""
@@ -60,6 +61,20 @@ class Roster:
         others = (t for t in self.tracks if t is not track and t.state is TrackState.SEEN)
         return all(overlap(landmarks, other.landmarks) <= most_iou for other in others)
 
+    def is_back(
+        self, track: Track, landmarks: NDArray[np.float32], score: float, now: NDArray[np.uint8]
+    ) -> bool:
+        """Whether what the mesh found is the track's face; of a hidden one more is asked."""
+        if track.state is TrackState.SEEN:
+            return score >= self._mesh_score and agrees(track, landmarks)
+        visible = self.visible(now, landmarks, track)
+        return (
+            score >= WAKE_SCORE
+            and self.is_free(landmarks, track, WAKE_IOU)
+            and agrees(track, landmarks)
+            and resembles(track, landmarks, now, visible)
+        )
+
     def come_up(self, now: NDArray[np.uint8], landmarks: NDArray[np.float32], score: float) -> None:
         """The mesh found a face where no track is: one that was hidden, that had left, or a new one.
 
@@ -71,7 +86,7 @@ class Roster:
         visible = self.visible(now, landmarks, None)
         if score >= WAKE_SCORE and self.is_free(landmarks, None, WAKE_IOU):
             hidden = [t for t in self.tracks if t.state is TrackState.COASTING]
-            moved = [t for t in hidden if t.regains(landmarks, now, visible)]
+            moved = [t for t in hidden if regains(t, landmarks, now, visible)]
             track = most_alike(hidden, now, landmarks, visible) or (moved[0] if moved else None)
             track = track or the_one_adrift(hidden, landmarks)
             if track is not None:
@@ -115,7 +130,7 @@ class Roster:
             return False
         if score < WAKE_SCORE and any(overlap(landmarks, t.landmarks) > 0.1 for t in self.tracks):
             return False  # more likely the rest of a hidden face than a face before it
-        return not any(track.holds(landmarks) for track in self.tracks)
+        return not any(holds(track, landmarks) for track in self.tracks)
 
     def _is_doubtful(self, track: Track) -> bool:
         """Whether a hidden face may never have been one."""
@@ -159,7 +174,7 @@ def the_one_adrift(hidden: Sequence[Track], landmarks: NDArray[np.float32]) -> T
         landmarks: (468, 3) float32 px of a face that came up.
     """
     adrift = [track for track in hidden if track.adrift]
-    if len(adrift) != 1 or not adrift[0].near(landmarks):
+    if len(adrift) != 1 or not near(adrift[0], landmarks):
         return None
     return adrift[0] if adrift[0].covered.mean() > COVERED_SHARE else None
 

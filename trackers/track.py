@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackers.align import fit_similarity
-from trackers.boxes import area, box_around, intersection, within
+from trackers.boxes import box_around, within
 from trackers.faces import FaceDetection, TrackedFace, TrackState
 from trackers.flow import Motion, clear_of, face_motion, shift
 from trackers.kalman import BoxKalman
-from trackers.shape import RememberedShape, at_detection, size_px, steady
+from trackers.shape import RememberedShape, at_detection, steady
 from trackers.texture import Texture, portrait
 
 DAMPING = 0.85
@@ -39,15 +39,12 @@ UNSUPPORTED_COST = 3
 HOLD_SHARE = 0.3
 """The detector's points shake by some percent of the face, so they are followed slowly."""
 
-REGAIN_REACH, REGAIN_SSIM = 0.8, 0.25
-"""Distance in face sizes, and likeness, within which a hidden face is taken to have moved. The
-likeness only rules nonsense out: half covered, a face is as unlike itself as another one is."""
-
-WITHIN_SHARE, NOT_SMALLER = 0.6, 0.95
-"""A face that lies so far within a hidden one, and is smaller than so much of it, is a part of it."""
-
 LEAST_IN_SIGHT = 0.2
 """Of a face that is not behind another one, for it to be taken for one that was hidden."""
+
+LONGEST_REST, WELL_FOLLOWED = 3, 0.9
+"""Frames in a row without the mesh, and the support that flow must have in them: where so many points
+all over the face keep to one similarity, nothing comes and the face makes no other expression."""
 
 COASTING_TRUST = 0.25
 """A carried landmark is a guess even where nothing covers it."""
@@ -69,6 +66,9 @@ class Track:
         picture: the portrait of the frame before, if the face was seen in it.
         coasted: frames coasted, those without support counted UNSUPPORTED_COST times.
         seen: frames in which the mesh found it.
+        alone: no other head lay over the face in the frame before.
+        may_rest: somebody said that the mesh may be spared in the next frame.
+        rested: frames in a row, up to this one, in which it was.
         hidden_then: ids of the faces that were hidden when this one came up.
     """
 
@@ -87,6 +87,9 @@ class Track:
     age: int = 0
     coasted: int = 0
     seen: int = 0
+    alone: bool = True
+    may_rest: bool = False
+    rested: int = 0
     hidden_then: frozenset[int] = frozenset()
     identity: int = 0
     by_detector: bool = False
@@ -114,11 +117,12 @@ class Track:
                 one coasts, and a face that goes behind another goes on as it went.
         """
         hidden, behind = (self.covered > 0.5) | self.changed, 0.0
+        theirs = within(self.landmarks, heads)
+        self.alone = not theirs.any()
         clear = clear_of(hidden)
         spared = self.state is TrackState.SEEN and clear.mean() > ENOUGH_CLEAR
         usable = clear if spared else ~hidden
         if self.state is TrackState.COASTING:
-            theirs = within(self.landmarks, heads)
             usable, behind = usable & ~theirs, float(theirs.mean())
         flow = face_motion(before, now, self.landmarks, usable)
         steady_going = self.state is TrackState.SEEN or behind > BEHIND_SHARE
@@ -128,6 +132,15 @@ class Track:
         self.motion = shift(*move) if flow is None else flow
         self.landmarks = self.motion.carry(self.landmarks)
         self.age += 1
+        self.rested = self.rested + 1 if self._may_rest_now() else 0
+        if self.rested:
+            self.kalman.update(self.box_px)
+
+    def _may_rest_now(self) -> bool:
+        """Whether flow alone carried the face here as well as the mesh would find it."""
+        wanted = self.may_rest and self.state is TrackState.SEEN and self.rested < LONGEST_REST
+        free = self.alone and max(self.changed.mean(), self.covered.mean()) < DOUBTED_FROM
+        return wanted and free and self.motion.support >= WELL_FOLLOWED
 
     def jump(self, landmarks: NDArray[np.float32], score: float) -> None:
         """The mesh found the face where no motion leads: across a cut, or back after an absence."""
@@ -145,61 +158,6 @@ class Track:
         self.state, self.score, self.coasted = TrackState.COASTING, 0.0, 0
         self.by_detector, self.adrift, self.picture = True, False, None
 
-    def agrees(self, landmarks: NDArray[np.float32]) -> bool:
-        """Whether observed (468, 3) landmarks may be this face, one frame on.
-
-        Size, turn and place are bounded; the place less tightly the longer the face was hidden.
-        """
-        here, there = self.landmarks[:, :2].astype(float), landmarks[:, :2].astype(float)
-        scale, turn, _ = fit_similarity(here, there, np.ones(len(here)))
-        jump = np.linalg.norm(here.mean(0) - there.mean(0)) / size_px(self.landmarks)
-        degrees = abs(np.degrees(np.arctan2(turn[1, 0], turn[0, 0])))
-        slack = min(0.2 + 0.02 * self.coasted, 0.8)
-        return bool(1 / 1.4 < scale < 1.4 and degrees < 30 and jump < slack)
-
-    def holds(self, landmarks: NDArray[np.float32]) -> bool:
-        """Whether a face is found in what is left of this hidden one: within it, and smaller.
-
-        A face that hides another one is nearer, and not smaller.
-        """
-        box, mine = box_around(landmarks)[None], self.box_px[None]
-        inside = float(intersection(box, mine)[0, 0]) / max(float(area(box)[0]), 1e-6)
-        smaller = size_px(landmarks) < NOT_SMALLER * size_px(self.landmarks)
-        known = self.state is TrackState.COASTING and not (self.adrift or self.by_detector)
-        return known and smaller and inside > WITHIN_SHARE
-
-    def regains(
-        self, landmarks: NDArray[np.float32], now: NDArray[np.uint8], visible: NDArray[np.bool_]
-    ) -> bool:
-        """Whether a face that came up beside this hidden one is this one.
-
-        A head that moves while it is covered leaves the place to which flow carried its landmarks.
-
-        Args:
-            landmarks: (468, 3) float32 px of the face that came up.
-            now: (H, W) uint8 grey frame it stands in.
-            visible: (468,) bool, its landmarks that are in sight.
-        """
-        if self.state is not TrackState.COASTING or not (self.adrift or self.near(landmarks)):
-            return False
-        return self.texture.known and self.resembles(landmarks, now, visible)
-
-    def near(self, landmarks: NDArray[np.float32]) -> bool:
-        """Whether (468, 3) landmarks lie within reach, in about the same size."""
-        size = size_px(self.landmarks)
-        away = np.linalg.norm(landmarks[:, :2].mean(0) - self.landmarks[:, :2].mean(0)) / size
-        return bool(away < REGAIN_REACH and 1 / 1.6 < size_px(landmarks) / size < 1.6)
-
-    def resembles(
-        self, landmarks: NDArray[np.float32], now: NDArray[np.uint8], visible: NDArray[np.bool_]
-    ) -> bool:
-        """Whether a face is not unlike this one; see :meth:`regains` for the arguments."""
-        if not self.texture.known:
-            return True
-        if visible.mean() < LEAST_IN_SIGHT:
-            return False
-        return self.texture.likeness(portrait(now, landmarks), visible) > REGAIN_SSIM
-
     def observe(
         self, landmarks: NDArray[np.float32], score: float, now: NDArray[np.uint8] | None = None
     ) -> None:
@@ -211,7 +169,7 @@ class Track:
             now: (H, W) uint8 grey frame, to see whether the mesh or flow is right; None: the mesh.
         """
         trust = 1 - self.covered
-        self.seen += 1
+        self.seen, self.rested = self.seen + 1, 0
         self.shape.learn(landmarks, trust)
         placed = self.shape.complete(landmarks, trust)
         followed = self.state is TrackState.SEEN and self.motion.support > 0
@@ -269,7 +227,13 @@ class Track:
         self.kalman.update(self.box_px)
 
     def remember(self, now: NDArray[np.uint8]) -> None:
-        """After the landmarks of (H, W) grey ``now`` stand: compare with the face's look."""
+        """After the landmarks of (H, W) grey ``now`` stand: compare with the face's look.
+
+        While the mesh rests nothing came, and what no mesh confirms teaches nothing.
+        """
+        self.picture = None
+        if self.rested:
+            return
         picture = portrait(now, self.landmarks)
         self.changed = self.texture.changed(picture)
         self.picture = picture if self.state is TrackState.SEEN else None
@@ -277,6 +241,7 @@ class Track:
     def fade(self) -> None:
         """What covered the face is half forgotten unless :meth:`cover` tells it anew."""
         self.covered, self.told = self.covered * np.float32(0.7), False
+        self.may_rest = False
 
     def cover(self, covered: NDArray[np.float32]) -> None:
         """Say how covered (468,) 0-1 the face was in the frame remembered last."""

@@ -1,4 +1,4 @@
-"""``s3pot bench``: the benchmark of masks over time, of speed, and of faults."""
+"""``s3pot bench``: masks over time, measured and shown, speed, and faults."""
 
 # ruff: noqa: PLC0415  a command pays for its own imports only
 
@@ -8,16 +8,18 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stream.bench.coverage_command import coverage_command
 from stream.bench.faults_command import faults_command
 from stream.bench.speed_command import speed_command
 from stream.refusal import BAD_INPUT, bad_input, say
 
 if TYPE_CHECKING:
     from stream.bench.entrants import Answer, Entrant
+    from stream.bench.film import Told
     from stream.bench.judge import Part
     from stream.bench.results import Results
     from stream.bench.scene import Scene
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from stream.bench.video import Benchmark
 
 app = typer.Typer(
-    no_args_is_help=True, help="Measure masks over time (video), speed, and what faults do."
+    no_args_is_help=True,
+    help="Measure masks over time (video), speed, and what faults do; plot your own clips (coverage).",
 )
 
 Config = Annotated[str | None, typer.Option(help="Named config or a TOML file: ours.")]
@@ -64,7 +67,7 @@ def video_command(
     ] = None,
     film: Annotated[
         list[str] | None,
-        typer.Option(metavar="SCENE", help="Also a film of a scene, like fast/0; repeatable."),
+        typer.Option(metavar="SCENE", help="Also a film of a scene, like fast/0; all: one of each kind."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -82,15 +85,25 @@ def video_command(
         if frames is not None:
             write_scenes(bench, frames)
             return
-        names = [scene.name for scene in bench.scenes]
-        for wanted in film or ():
-            if wanted not in names or out is None:
-                raise ValueError(f"--film {wanted}: needs --out, and one of {', '.join(names)}")
+        films = filmed(film or (), [scene.name for scene in bench.scenes], out)
         entrants = entered(against or (), config, overrides or (), stack)
-        album = Album(out, film or ())
+        album = Album(out, films)
         results = run(bench, entrants, album, quiet=quiet)
         album.finish()
         tell(bench, results, album)
+
+
+def filmed(asked: Sequence[str], names: Sequence[str], out: Path | None) -> list[str]:
+    """The scenes of which there is to be a film.
+
+    Raises:
+        ValueError: no such scene, or no folder.
+    """
+    for wanted in asked:
+        if wanted not in (*names, "all") or out is None:
+            raise ValueError(f"--film {wanted}: needs --out, and all or one of {', '.join(names)}")
+    firsts = {name.partition("/")[0]: name for name in reversed(names)}.values()
+    return [name for name in names if name in asked or ("all" in asked and name in firsts)]
 
 
 def planned(
@@ -130,11 +143,15 @@ def write_scenes(bench: Benchmark, folder: Path) -> None:
 
 
 class Album:
-    """Pictures and films of what was measured, if there is a folder for them."""
+    """Pictures and films of what was measured, if there is a folder for them.
+
+    A scene's film is written once the next one begins: no two scenes are held at a time.
+    """
 
     def __init__(self, folder: Path | None, films: Sequence[str]) -> None:
         self.folder, self.films = folder, films
-        self._filmed: dict[str, tuple[Shot, dict[str, Any]]] = {}
+        self._shot: Shot | None = None
+        self._told: dict[str, Told] = {}
 
     def see(
         self, shot: Shot, who: str, answers: Sequence[Sequence[Answer]], parts: Sequence[Part]
@@ -142,25 +159,28 @@ class Album:
         """Keep what is asked for; see :data:`stream.bench.video.Watch`."""
         import cv2
 
+        from stream.bench.film import Told
         from stream.bench.pictures import stills
 
         if self.folder is None:
             return
-        scene = shot.scene.name
-        path = self.still(scene, who)
+        path = self.still(shot.scene.name, who)
         path.parent.mkdir(parents=True, exist_ok=True)
         strip = cv2.cvtColor(stills(shot, answers), cv2.COLOR_RGB2BGR)
         cv2.imwrite(str(path), strip, [cv2.IMWRITE_JPEG_QUALITY, 80])
-        if scene in self.films:
-            self._filmed.setdefault(scene, (shot, {}))[1][who] = answers
+        if shot.scene.name in self.films:
+            if shot is not self._shot:
+                self.finish()
+            self._shot = shot
+            self._told[who] = Told(answers, parts)
 
     def finish(self) -> None:
-        """Write the films, when all entrants are there."""
-        from stream.bench.pictures import Film
+        """Write the film of the scene that was seen last, if one is wanted."""
+        from stream.bench.film import Film
 
-        for shot, answers in self._filmed.values():
-            assert self.folder is not None
-            Film(self.folder / "films").write(shot, answers)
+        if self._shot is not None and self.folder is not None:
+            Film(self.folder / "films").write(self._shot, self._told)
+        self._shot, self._told = None, {}
 
     def still(self, scene: str, who: str) -> Path:
         """Where an entrant's strip of a scene lies."""
@@ -236,3 +256,4 @@ def write_report(album: Album, bench: Benchmark, results: Results) -> None:
 
 app.command("speed")(speed_command)
 app.command("faults")(faults_command)
+app.command("coverage")(coverage_command)

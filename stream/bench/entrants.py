@@ -35,11 +35,17 @@ class Answer:
         alpha: (H, W) float32 0-1, what is in front of the face.
         box_px: x0 y0 x1 y1 of the face; None: of every face, wherever it is.
         track_id: None where it does not tell one face from another.
+        coverage: 0-1, share of the face as it sees it that is covered; None where it does not say.
+        state: a :class:`trackers.TrackState`'s word.
+        carried_frames: for how many the mask has been carried along; 0: somebody looked.
     """
 
     alpha: Alpha
     box_px: NDArray[np.float32] | None = None
     track_id: int | None = None
+    coverage: float | None = None
+    state: str = "seen"
+    carried_frames: int = 0
 
 
 class Entrant(Protocol):
@@ -76,9 +82,12 @@ class Ours:
         for result in self._pipeline(frames):
             size = result.frame.image.shape[:2]
             yield [
-                Answer(mask.to_frame(*size), face.box_px, face.track_id)
+                Answer(
+                    mask.to_frame(*size), face.box_px, face.track_id, mask.coverage,
+                    face.state.value, mask.carried_frames,
+                )
                 for face, mask in zip(result.faces, result.masks, strict=True)
-            ]
+            ]  # fmt: skip
 
     def close(self) -> None:
         """See :class:`Entrant`."""
@@ -129,7 +138,8 @@ class Cropped:
         mask = wrap(face, probability, no_reference(face.region.shape[0]))
         hidden = np.where(face.inside, mask.probability, 1).astype(np.float32)
         self._ours.pipeline.tracker.cover(tracked.track_id, at_points(hidden, face.landmarks))
-        return Answer(mask.to_frame(*frame.image.shape[:2]), tracked.box_px, tracked.track_id)
+        alpha, state = mask.to_frame(*frame.image.shape[:2]), tracked.state.value
+        return Answer(alpha, tracked.box_px, tracked.track_id, mask.coverage, state)
 
     def close(self) -> None:
         """See :class:`Entrant`."""

@@ -70,14 +70,20 @@ class MediaPipeOnly:
         covers = 1 - np.asarray(self._person.process(image).segmentation_mask, np.float32)
         for hand in points_px(self._hands.process(image).multi_hand_landmarks, image):
             covers[drawn_hand(hand, image.shape[:2])] = 1
-        return [Answer(np.where(inside(face, covers.shape), covers, 0).astype(np.float32),
-                       box_around(np.c_[face, np.zeros(len(face))].astype(np.float32)))
-                for face in faces]  # fmt: skip
+        return [answer(face, covers) for face in faces]
 
     def close(self) -> None:
         """Let the graphs go."""
         for model in (self._faces, self._hands, self._person):
             model.close()
+
+
+def answer(face: NDArray[np.float32], covers: NDArray[np.float32]) -> Answer:
+    """What is in front of one face, of (468, 2) landmarks and (H, W) 0-1 of all that is in front."""
+    region = inside(face, covers.shape)
+    box = box_around(np.c_[face, np.zeros(len(face))].astype(np.float32))
+    share = float((covers > 0.5)[region].mean()) if region.any() else 0.0
+    return Answer(np.where(region, covers, 0).astype(np.float32), box, coverage=share)
 
 
 def points_px(found: Any, image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:

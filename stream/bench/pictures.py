@@ -1,12 +1,10 @@
-"""What a benchmark looks like: a strip of a scene, a film of it, its coverage over time."""
+"""What a benchmark looks like: a strip of a scene, its coverage over time; films are in ``film.py``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +13,13 @@ from stream.bench.entrants import Answer
 from stream.bench.judge import Part, Truth
 from stream.bench.results import Results
 from stream.bench.shot import Shot
-from stream.contact import ANSWER, TRUTH, written
 
 Image = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Color = tuple[int, int, int]
+
+RIGHT, WRONG, MISSED = (40, 200, 90), (235, 60, 60), (70, 130, 255)
+OUTLINE = (255, 255, 0)
 
 TILES = 6
 TILE_PX = 150
@@ -46,36 +48,45 @@ def moments(truths: Sequence[Truth]) -> list[int]:
 
 
 def painted(shot: Shot, index: int, answers: Sequence[Answer] | None = None) -> Image:
-    """A frame with what covers its faces: truth, or an entrant's answers."""
+    """A frame with the truth on it, or with what is right, wrong and missed in an entrant's answers.
+
+    What is marked beside the true face counts for nothing, and is paler.
+    """
     image = shot.frames[index].image.copy()
-    height, width = image.shape[:2]
-    for truth in (t for t in shot.truths if t.frame == index):
-        inverse = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
-        region = (
-            cv2.warpAffine(
-                truth.region.astype(np.uint8) * 255,
-                truth.frame_to_face,
-                (width, height),
-                flags=inverse,
-            )
-            > 127
-        )
-        if answers is None:
-            covered = np.where(truth.region, truth.covered, 0).astype(np.float32)
-            mask = cv2.warpAffine(covered, truth.frame_to_face, (width, height), flags=inverse)
-            tint(image, mask > 0.5, TRUTH)
-        outline, _ = cv2.findContours(
-            region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-        )
-        cv2.drawContours(image, outline, -1, (255, 255, 0), 1)
-    for answer in answers or ():
-        tint(image, answer.alpha > 0.5, ANSWER)
+    face, covered = true_masks([t for t in shot.truths if t.frame == index], image.shape[:2])
+    if answers is None:
+        tint(image, covered, RIGHT, 0.5)
+    else:
+        marked = np.zeros(image.shape[:2], np.bool_)
+        for answer in answers:
+            marked |= answer.alpha > 0.5
+        tint(image, marked & covered, RIGHT, 0.5)
+        tint(image, marked & face & ~covered, WRONG, 0.65)
+        tint(image, covered & ~marked, MISSED, 0.65)
+        tint(image, marked & ~face, WRONG, 0.25)
+    outline, _ = cv2.findContours(face.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(image, outline, -1, OUTLINE, 1)
     return image
 
 
-def tint(image: Image, where: NDArray[np.bool_], color: tuple[int, ...]) -> None:
+def true_masks(truths: Sequence[Truth], shape: tuple[int, ...]) -> tuple[Mask, Mask]:
+    """(H, W) bool each: where the faces of a frame are, and what of them is covered."""
+    face, covered = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+    flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+    for truth in truths:
+        inside = truth.region.astype(np.float32)
+        layers = [
+            cv2.warpAffine(layer, truth.frame_to_face, shape[::-1], flags=flags) > 0.5
+            for layer in (inside, inside * truth.covered)
+        ]
+        face |= layers[0]
+        covered |= layers[1]
+    return face, covered
+
+
+def tint(image: Image, where: Mask, color: Color, share: float) -> None:
     """Lay a colour over a picture, in place."""
-    image[where] = (0.4 * image[where] + 0.6 * np.array(color)).astype(np.uint8)
+    image[where] = ((1 - share) * image[where] + share * np.array(color)).astype(np.uint8)
 
 
 def close(image: Image, shot: Shot, index: int) -> Image:
@@ -89,41 +100,6 @@ def close(image: Image, shot: Shot, index: int) -> Image:
     return np.asarray(
         cv2.warpAffine(image, matrix, (TILE_PX, TILE_PX), flags=cv2.INTER_AREA), np.uint8
     )
-
-
-class Film:
-    """A film of one scene: frame, truth, and each entrant side by side.
-
-    Args:
-        folder: where ``SCENE.mp4`` is written.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def write(self, shot: Shot, answers: dict[str, Sequence[Sequence[Answer]]]) -> Path:
-        """Write it; a variable rate is shown at the scene's own."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{shot.scene.name.replace('/', '-')}.mp4"
-        with av.open(str(path), "w") as out:
-            stream = out.add_stream("mpeg4", rate=Fraction(shot.scene.fps).limit_denominator(1001))
-            stream.pix_fmt, stream.bit_rate = "yuv420p", 6_000_000
-            stream.height, stream.width = beside(shot, 0, answers).shape[:2]
-            for index in range(len(shot.frames)):
-                picture = beside(shot, index, answers)
-                out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            out.mux(stream.encode())
-        return path
-
-
-def beside(shot: Shot, index: int, answers: dict[str, Sequence[Sequence[Answer]]]) -> Image:
-    """One picture of the film."""
-    panes = {"truth": painted(shot, index)}
-    panes |= {name: painted(shot, index, its[index]) for name, its in answers.items()}
-    named = [np.vstack([written(name, pane.shape[1]), pane]) for name, pane in panes.items()]
-    picture = np.hstack(named)
-    height, width = (side // 2 * 2 for side in picture.shape[:2])
-    return np.ascontiguousarray(picture[:height, :width])
 
 
 def plot_coverage(path: Path, results: Results, scene: str) -> None:

@@ -105,7 +105,7 @@ def watched(pipeline: Pipeline, clock: Watcher) -> Iterator[None]:
     parts: list[tuple[Any, str, str]] = [
         (pipeline, "detector", "detect"), (pipeline.tracker, "update", "track"),
         (pipeline.tracker, "cover", "track"), (stream.pipeline, "align", "align"),
-        (bank, "reference", "reference"), (pipeline, "invent", "reference"),
+        (bank, "reference", "reference"), (pipeline.references, "invent", "reference"),
         (bank, "observe", "learn"), (model, "enhance", "FE"), (model, "decode", "PS"),
         (pipeline.smoother, "smooth", "smooth"), (pipeline.smoother, "recall", "smooth"),
     ]  # fmt: skip

@@ -7,7 +7,7 @@ state   a face is so if                                                         
 ======  ========================================================================  ==================
 lost    it was sure once, and ended inside the picture with no face in its place;  nothing: the whole
         or the picture leapt away from under it while it was hidden (adrift)       picture is covered
-unsure  it is in one of its first two good frames; its box jumped; the mesh's    all but its head:
+unsure  it is in one of its first two good frames; its box jumped; the mesh's      all but its head:
         score or the mask's confidence is low; more than 85 % of it is covered;    1.6 times its box,
         the mask is not finite, stale, or not where the face is; it coasts for     more while coasting
         more than ``held_frames``, or with neither flow nor a cover to speak for it
@@ -37,7 +37,6 @@ edge off what is kept); ids are believed as long as no face is unsure.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,10 +94,10 @@ class PrivacyPolicy:
 
     def reset(self) -> None:
         """Another stream begins, closed; the audit goes on."""
-        self._forget("start")
-        self._choice.reset()
         self._held: deque[Leaving] = deque()
         self._recent: deque[Leaving] = deque(maxlen=max(LEAK_FRAMES, self._delay_frames))
+        self._choice.reset()
+        self._forget("start")
 
     def restarted(self, cause: str, *, ids_kept: bool = False) -> None:
         """The stream began anew: who was there is not expected again.
@@ -117,9 +116,10 @@ class PrivacyPolicy:
         self._gate.close(cause)
         self._memories: dict[int, Memory] = {}
         self._absentees.clear()
+        self._recent.clear()  # who is found from now on was not in these
         self._before: Frame | None = None
 
-    def blind(self, frame: Frame, cause: str) -> Iterator[FrameResult]:
+    def blind(self, frame: Frame, cause: str) -> list[FrameResult]:
         """Nothing is known of this frame: it is covered, and whoever was there is expected again.
 
         Args:
@@ -129,14 +129,13 @@ class PrivacyPolicy:
         self._gate.close(in_a_word(cause))
         for memory in self._memories.values():
             memory.steady = 0
-        yield from self._leave(FrameResult(frame, (), ()), [])
+        return self._leave(FrameResult(frame, (), ()), [])
 
-    def push(self, result: FrameResult) -> Iterator[FrameResult]:
+    def push(self, result: FrameResult) -> list[FrameResult]:
         """One result in; what may leave of the one of ``delay_frames`` ago out, if there is one."""
         cause = broken(result)
         if cause:
-            yield from self.blind(result.frame, cause)
-            return
+            return self.blind(result.frame, cause)
         if self._before is not None and self._before.image.shape != result.frame.image.shape:
             self.restarted("size changed", ids_kept=True)
         self._choice.see(face.track_id for face in result.faces)
@@ -149,12 +148,11 @@ class PrivacyPolicy:
         self._cover_late([f.box_px for f, hide in zip(result.faces, hidden, strict=True)
                           if f in born and hide != "neither"])  # fmt: skip
         self._before = result.frame
-        yield from self._leave(result, hidden)
+        return self._leave(result, hidden)
 
-    def flush(self) -> Iterator[FrameResult]:
+    def flush(self) -> list[FrameResult]:
         """What is still held, at the end of a stream or where it pauses."""
-        while self._held:
-            yield self._held.popleft().result
+        return self._let_go(0)
 
     def close(self) -> None:
         """Write the audit, if it is wanted.
@@ -235,14 +233,17 @@ class PrivacyPolicy:
                     leaving.leaked = True
                     self.audit.possible_leaks += 1
 
-    def _leave(self, result: FrameResult, hidden: list[Hide]) -> Iterator[FrameResult]:
+    def _leave(self, result: FrameResult, hidden: list[Hide]) -> list[FrameResult]:
         """Cover the picture, hold it back, and let go what is held too long."""
         leaving = self._covered(result, hidden)
         self._count(leaving, hidden)
         self._recent.append(leaving)
         self._held.append(leaving)
-        while len(self._held) > self._delay_frames:
-            yield self._held.popleft().result
+        return self._let_go(self._delay_frames)
+
+    def _let_go(self, keep: int) -> list[FrameResult]:
+        count = max(len(self._held) - keep, 0)
+        return [self._held.popleft().result for _ in range(count)]
 
     def _covered(self, result: FrameResult, hidden: list[Hide]) -> Leaving:
         masks = tuple(replace(mask, reference=None) for mask in result.masks)

@@ -118,6 +118,19 @@ def test_cover_lowers_trust_of_that_face_only(tracker, detector):
         tracker.cover(1, np.zeros(5, np.float32))
 
 
+def test_a_face_that_may_rest_is_followed_all_the_same(tracker, detector):
+    play(tracker, detector, [two_faces()] * 5)
+    for k in range(1, 7):
+        for track_id in (1, 99):  # nobody has 99: ignored
+            tracker.rest(track_id)
+        faces = tracker.update(two_faces(2 * k), None)
+        assert [face.track_id for face in faces] == [1, 2]
+        assert all(face.state is TrackState.SEEN for face in faces)
+    truth = [face.box_px for face in play(type(tracker)(), detector, [two_faces(12)])[0]]
+    for face, box in zip(faces, truth, strict=True):
+        assert face.box_px == pytest.approx(box, abs=4)
+
+
 def test_reset_forgets(tracker, detector):
     play(tracker, detector, [two_faces()] * 2)
     tracker.reset()
@@ -165,3 +178,14 @@ def test_importing_loads_no_model_library():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
     assert importlib.import_module("trackers") is trackers
+
+
+def test_after_an_interruption_faces_are_found_elsewhere_and_keep_their_ids(tracker, detector):
+    before = play(tracker, detector, [scene((80, 120, 80, False))] * 6)
+    for face in before[-1]:
+        tracker.cover(face.track_id, np.zeros(468, np.float32))
+    tracker.interrupt()
+    assert tracker.wants_detections
+    after = play(tracker, detector, [scene((230, 115, 90, False))] * 3)
+    assert [[face.track_id for face in faces] for faces in after] == [[1]] * 3
+    assert after[0][0].landmarks[:, 0].mean() > 180  # nothing of the old place

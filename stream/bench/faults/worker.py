@@ -16,9 +16,9 @@ from typing import Any
 
 from configs import load_settings
 from stream.bench.faults.stand_in import MODELS
-from stream.cli import interruptible
 from stream.job import Job
 from stream.run import RunReport
+from stream.run_command import interruptible
 
 COVERED = [
     "privacy.policy=privacy", "privacy.effect=solid", "effect.color=[20, 20, 20]",
