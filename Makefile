@@ -1,9 +1,14 @@
-# make demo | test | lint | clean. Everything is set up in .venv from constraints.txt.
+# make demo | test | lint | clean | apt. Everything is set up in .venv from constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
 IN ?=
 
-.PHONY: setup demo test lint clean
+# Debian's packages for the tests that need more than Python, a line for each group.
+APT_PACKAGES := \
+  ffmpeg \
+  gstreamer1.0-rtsp gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly python3-gi
+
+.PHONY: setup demo test lint clean apt
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
@@ -21,6 +26,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+apt:  # as root; the tests that need them are skipped without them
+	dpkg -s $(APT_PACKAGES) >/dev/null 2>&1 || \
+	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(APT_PACKAGES); }
 
 clean:
 	rm -rf .venv out build *.egg-info
