@@ -16,6 +16,7 @@ from stream.bench.faults.rig import Rig
 from stream.bench.faults.scenes import SCENES
 from stream.bench.faults.stand_in import box_of
 from stream.bench.faults.witness import Look, Sighting, Witness
+from stream.bench.latency import measured
 from stream.bench.servers.card import (
     MOST_MS,
     drawn,
@@ -107,6 +108,16 @@ def test_a_witness_sees_the_faces_that_another_policy_lets_out(tmp_path: Path) -
         outcome = Outcome("")
         sources.ended(rig, run, outcome)
     assert outcome.broken == []
+
+
+def test_latency_is_from_drawing_to_decoding(tmp_path: Path) -> None:
+    with Rig(tmp_path, quick=True) as rig:
+        late = [sighting(1000 * k, rig.zero + k + 0.2 + 0.01 * k) for k in range(11)]
+        witness = Witness(Look(), iter(late))
+        with witness:
+            found = measured("x", rig, witness, 5.0)
+    assert (found.pictures, round(found.p50), round(found.p99)) == (11, 250, 299)
+    assert found.line.startswith("x: p50 250, p95 295, p99 299 ms")
 
 
 def test_the_command_names_its_scenes_and_refuses_others() -> None:

@@ -14,6 +14,7 @@ import typer
 
 from stream.bench.coverage_command import coverage_command
 from stream.bench.faults_command import faults_command
+from stream.bench.latency_command import latency_command
 from stream.bench.speed_command import speed_command
 from stream.refusal import BAD_INPUT, bad_input, say
 
@@ -256,4 +257,5 @@ def write_report(album: Album, bench: Benchmark, results: Results) -> None:
 
 app.command("speed")(speed_command)
 app.command("faults")(faults_command)
+app.command("latency")(latency_command)
 app.command("coverage")(coverage_command)
