@@ -3,8 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 IN ?=
 
-# Debian's packages for tests that need more than Python: a browser, for the page.
-DEBIAN := chromium chromium-driver
+# Debian's packages for the tests that need more than Python, a line for each group.
+APT_PACKAGES := \
+  ffmpeg \
+  chromium chromium-driver \
+  gstreamer1.0-rtsp gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly python3-gi
 
 .PHONY: setup demo test lint clean apt
 setup: .venv/.ready
@@ -26,8 +29,8 @@ lint: setup
 	$(BIN)/mypy
 
 apt:  # as root; the tests that need them are skipped without them
-	dpkg -s $(DEBIAN) >/dev/null 2>&1 || \
-	  { apt-get update -q && apt-get install -y -q --no-install-recommends $(DEBIAN); }
+	dpkg -s $(APT_PACKAGES) >/dev/null 2>&1 || \
+	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(APT_PACKAGES); }
 
 clean:
 	rm -rf .venv out build *.egg-info

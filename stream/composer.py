@@ -7,7 +7,7 @@ picture goes on, blurred past recognition and labelled, at the pace of the strea
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -36,12 +36,13 @@ class Shown:
     """What left the composer.
 
     Attributes:
-        frames: of the source; ``filled``: while nothing came.
+        frames: of the source; ``filled``: while nothing came; ``undrawn``: the policy failed.
         latency_seconds: from decoding until it leaves, of the last LATENCIES frames of a live source.
     """
 
     frames: int = 0
     filled: int = 0
+    undrawn: int = 0
     latency_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
 
     def percentiles(self) -> tuple[float, float, float] | None:
@@ -79,14 +80,15 @@ class Composer:
         self._since, self._patience_seconds = 0.0, patience_seconds
         self.shown = Shown()
         self._failed: list[str] = []
-        self._raised: Counter[str] = Counter()
 
     @property
     def notes(self) -> list[str]:
-        raised = [
-            f"the policy failed in {count} frame{'s' if count > 1 else ''}: {kind}"
-            for kind, count in sorted(self._raised.items())
-        ]
+        undrawn = self.shown.undrawn
+        raised = (
+            [f"the policy failed in {undrawn} frames, of which nothing was shown"]
+            if undrawn
+            else []
+        )
         return [*raised, *self._failed, *(note for sink in self._all for note in sink.notes)]
 
     def write(self, result: FrameResult) -> None:
@@ -101,15 +103,15 @@ class Composer:
         self.shown.frames += 1
 
     def _drawn(self, result: FrameResult) -> Iterable[FrameResult]:
-        """What may be shown now, in full before any of it is."""
+        """What the policy shows; where it fails itself, nothing of the picture."""
         if result.failure:
             return self._policy.blind(result.frame, result.failure)
+        if self._steadfast:
+            return self._policy.push(result)
         try:
-            return list(self._policy.push(result))
-        except Exception as error:
-            if self._steadfast:
-                raise
-            self._raised[type(error).__name__] += 1
+            return self._policy.push(result)
+        except Exception:  # noqa: BLE001  whatever fails in there, the stream goes on
+            self.shown.undrawn += 1
             return self._policy.blind(result.frame, "policy raised")
 
     def idle(self) -> None:
@@ -118,8 +120,8 @@ class Composer:
         if self._last is None or away < self._patience_seconds:
             return
         frame = replace(
-            self._last, time=whole(self._last.time + away), image=blurred(self._last.image),
-            received_seconds=0.0, sound=(),
+            self._last, time=whole(self._last.time + away), sound=(),
+            image=blurred(self._last.image), received_seconds=0.0,
         )  # fmt: skip
         self._hand(self._policy.flush())
         for result in self._policy.blind(frame, NO_SIGNAL):

@@ -27,25 +27,13 @@ from stream.sources import SourceInfo
 LIVE_DEPTH = 8
 """Pictures that may wait for a sink, before the oldest are dropped."""
 
-
 PATIENCE_SECONDS = 5.0
 """So long a sink of a stream may take to finish; then it is left behind."""
-
-
-class Counts(Protocol):
-    """What a memory of faces counts."""
-
-    @property
-    def served(self) -> int: ...
-    @property
-    def inventions(self) -> Counter[str]: ...
 
 
 class Work(Protocol):
     """What is done with the frames: the pipeline, or what stands in for it where it is not the point."""
 
-    @property
-    def bank(self) -> Counts: ...
     def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameResult]: ...
     def close(self) -> None: ...
 
@@ -115,10 +103,9 @@ class Job:
         for name, (sink, thread) in self._sinks.items():
             lost = thread.dropped + (sink.dropped if isinstance(sink, PublishSink) else Counter())
             report.sink_drops |= {name: lost} if lost else {}
-        bank = self._work.bank
-        report.references, report.inventions = bank.served, bank.inventions
         if isinstance(self._work, Pipeline):
-            references = self._work.references
+            bank, references = self._work.bank, self._work.references
+            report.references, report.inventions = bank.served, bank.inventions
             report.late_frames, report.unpainted = references.late_frames, references.dropped
         return report
 

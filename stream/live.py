@@ -11,7 +11,6 @@ from typing import Self
 import av
 import cv2
 import numpy as np
-from av.stream import Stream
 from numpy.typing import NDArray
 
 from stream.errors import NoVideoError, SourceError
@@ -66,7 +65,7 @@ class LiveSource:
 
     Attributes:
         breaks: how often the source was lost, by cause.
-        undecoded: packets that made no picture.
+        damaged: packets that could not be decoded.
 
     Raises:
         SourceError: it cannot be opened now. NoVideoError: it has no pictures.
@@ -76,7 +75,7 @@ class LiveSource:
         self._name, self._options = name, options or LiveOptions()
         self.damage: str | None = None
         self.breaks: dict[str, int] = {}
-        self.undecoded = 0
+        self.damaged = 0
         self._closed = False
         self._heard: list[Sound] = []
         self._timeline = Timeline()
@@ -95,8 +94,8 @@ class LiveSource:
     def notes(self) -> list[str]:
         """How often it was lost, and what could not be followed."""
         found = [f"lost {count} times: {cause}" for cause, count in sorted(self.breaks.items())]
-        if self.undecoded:
-            found.append(f"{self.undecoded} packets could not be decoded")
+        if self.damaged:
+            found.append(f"{self.damaged} packets could not be decoded")
         mended = self._timeline.mended.items()
         found += [f"{count} time stamps were {how}; mended" for how, count in mended if count]
         return [f"{shown(self._name)}: {what}" for what in found]
@@ -120,7 +119,9 @@ class LiveSource:
             raise
 
     def _decoded(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
-        """Pictures from the first key frame on; a packet that is damaged costs its picture only.
+        """Pictures from the first key frame on; what is heard between them is kept for the next.
+
+        A packet that is damaged costs what is in it, and nothing else.
 
         Raises:
             SourceError: nothing can be decoded, or it is of a kind that is not handled.
@@ -131,25 +132,28 @@ class LiveSource:
         since, keyed, hearing = time.monotonic(), False, Hearing()
         for packet in container.demux(stream, *container.streams.audio[:1]):
             waited = time.monotonic() - since
-            keyed = keyed or packet.is_keyframe or waited > KEY_SECONDS
-            try:
-                if packet.stream_index != stream.index:
-                    self._hear(packet, hearing)
-                    continue
-                for picture in stream.decode(packet) if keyed else ():
-                    colour_of(picture, shown(self._name))  # of another connection it may be HDR
-                    yield picture
-                    since = time.monotonic()
-            except (av.error.InvalidDataError, av.error.ArgumentError):
-                self.undecoded += 1
             if waited > self._options.read_seconds:
                 raise SourceError("nothing in it can be decoded")
-
-    def _hear(self, packet: av.Packet[Stream], hearing: Hearing) -> None:
-        """Keep what is heard for the next frame; before the first picture nobody knows when it was."""
-        for piece in packet.decode():
-            if not isinstance(piece, av.AudioFrame) or piece.time_base is None or piece.pts is None:
+            if packet.stream is stream and not keyed:
+                keyed = packet.is_keyframe or waited > KEY_SECONDS
+                if not keyed:
+                    continue
+            try:
+                pieces = packet.decode()
+            except (av.error.InvalidDataError, av.error.ArgumentError):
+                self.damaged += 1  # lost on the way; the next one may be whole
                 continue
+            for piece in pieces:
+                if isinstance(piece, av.VideoFrame):
+                    colour_of(piece, shown(self._name))  # of another connection it may be HDR
+                    yield piece
+                    since = time.monotonic()
+                elif isinstance(piece, av.AudioFrame):
+                    self._hear(piece, hearing)
+
+    def _hear(self, piece: av.AudioFrame, hearing: Hearing) -> None:
+        """Keep a piece of sound for the next frame, if its place is known."""
+        if piece.time_base and piece.pts is not None:
             time_seconds = self._timeline.place(piece.pts * piece.time_base)
             if time_seconds is not None:
                 self._heard.append(Sound(time_seconds, hearing(piece)))

@@ -27,7 +27,6 @@ from stream.live import LiveOptions, LiveSource, fitted
 from stream.publish import PublishSink
 from stream.sources import SourceInfo
 from tests.clips import unchanged
-from tests.tones import tones
 
 SOON = LiveOptions(open_seconds=5, read_seconds=5, give_up_seconds=8)
 
@@ -114,9 +113,8 @@ def test_lost_packets_cost_pictures_and_not_the_connection() -> None:
             opened(f"udp://127.0.0.1:{port}?fifo_size=1000") as source,
         ):
             frames = [frame for frame, _ in zip(source, range(100), strict=False)]
-    numbers = [n for frame in frames if (n := number_of(frame.image)) is not None]
-    assert numbers == sorted(numbers)
-    assert len(set(numbers)) > 30
+    numbers = {number_of(frame.image) for frame in frames}
+    assert len(numbers) > 30  # the strip of many is torn
     assert {frame.epoch for frame in frames} == {0}
     assert all(a.time < b.time for a, b in pairwise(frames))
 
@@ -243,23 +241,21 @@ def test_a_mute_receiver_does_not_hold_up_the_writer() -> None:
 
 
 def test_sound_goes_along_and_stays_with_its_pictures(relay: Relay, tmp_path: Path) -> None:
-    """Second after second a tone comes and goes with the brightness of the pictures."""
-    with tones(relay.url(), 500) as sending, opened(relay.url()) as source:
+    """Second after second a tone comes and goes, as the pictures' numbers say."""
+    with publisher(relay, Take(sound=True)), opened(relay.url()) as source:
         sink = VideoSink(tmp_path / "o.mp4", source.info, unchanged)
         for frame in source:
             sink.write(FrameResult(frame, (), ()))
             if frame.index == 120:
                 break
         sink.close()
-        sending.kill()
     with av.open(str(tmp_path / "o.mp4")) as written:
         heard = [(f.time, float(np.abs(f.to_ndarray()).mean())) for f in written.decode(audio=0)]
     with av.open(str(tmp_path / "o.mp4")) as written:
-        seen = [(f.time, f.to_ndarray(format="rgb24").mean()) for f in written.decode(video=0)]
+        seen = [(f.time, number_of(f.to_ndarray(format="rgb24"))) for f in written.decode(video=0)]
     assert len(heard) > 150
     for second, level in heard[10:-10]:
-        brightness = min(seen, key=lambda item: abs(item[0] - second))[1]
-        place = (brightness - 20) / 50 % 2  # in seconds: 2 levels a frame, 25 frames
+        place = min(seen, key=lambda item: abs(item[0] - second))[1] / 1000 % 2
         if 1.15 < place < 1.85:
             assert level > 0.25, (second, place)
         if 0.15 < place < 0.85:

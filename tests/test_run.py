@@ -64,7 +64,7 @@ def stopping_after(
 ) -> Callable[[Iterable[Frame]], Iterator[FrameResult]]:
     def occlude(frames: Iterable[Frame]) -> Iterator[FrameResult]:
         for frame in frames:
-            if frame.index >= count:
+            if frame.index >= count:  # a live source may have dropped that one
                 raise error
             yield FrameResult(frame, (), ())
 

@@ -1,4 +1,4 @@
-"""``s3pot bench``: masks over time, measured and shown, speed, and what faults do."""
+"""``s3pot bench``: masks over time, measured and shown, speed, latency, and what faults do."""
 
 # ruff: noqa: PLC0415  a command pays for its own imports only
 
@@ -14,6 +14,7 @@ import typer
 
 from stream.bench.coverage_command import coverage_command
 from stream.bench.faults_command import faults_command
+from stream.bench.latency_command import latency_command
 from stream.bench.speed_command import speed_command
 from stream.refusal import BAD_INPUT, bad_input, say
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Measure masks over time (video), speed, what faults do; plot your own clips (coverage).",
+    help="Measure masks over time (video), speed, latency, what faults do; plot your clips (coverage).",
 )
 
 Config = Annotated[str | None, typer.Option(help="Named config or a TOML file: ours.")]
@@ -255,5 +256,6 @@ def write_report(album: Album, bench: Benchmark, results: Results) -> None:
 
 
 app.command("speed")(speed_command)
-app.command("coverage")(coverage_command)
 app.command("faults")(faults_command)
+app.command("latency")(latency_command)
+app.command("coverage")(coverage_command)

@@ -92,7 +92,9 @@ def work(frames: int, port: int) -> dict[str, object]:
     every = frames // SAMPLES
 
     def watch(result: FrameResult) -> None:
-        if result.frame.index % every == every - 1:
+        if (
+            result.frame.index % every == every - 1 and result.frame.index < frames - every
+        ):  # it reads
             samples.append(sample())
 
     began = time.process_time()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,19 +23,8 @@ FIRST, LAST = 30, 40
 SLEEP_SECONDS = 2.0
 
 
-@dataclass
-class NoMemory:
-    """Nothing is remembered."""
-
-    served: int = 0
-    inventions: Counter[str] = field(default_factory=Counter)
-
-
 class DiscFinder:
     """Whatever has the face's colour is the face; nothing is in front of it."""
-
-    def __init__(self) -> None:
-        self.bank = NoMemory()
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameResult]:
         """One result a frame."""
@@ -56,7 +44,6 @@ class Failing(DiscFinder):
     """
 
     def __init__(self, how: Callable[[FrameResult], FrameResult]) -> None:
-        super().__init__()
         self._how, self._done = how, 0
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameResult]:
@@ -91,11 +78,14 @@ def torn(result: FrameResult) -> FrameResult:
 class Sleeping(DiscFinder):
     """Takes SLEEP_SECONDS for its frame FIRST."""
 
+    def __init__(self) -> None:
+        self._done = 0
+
     def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameResult]:
         """One result a frame."""
         for frame in frames:
-            self.bank.served += 1
-            if self.bank.served == FIRST:
+            self._done += 1
+            if self._done == FIRST:
                 time.sleep(SLEEP_SECONDS)
             yield from super().__call__([frame])
 

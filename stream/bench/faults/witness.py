@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import IO, Self
 
 import av
+import numpy as np
 
 from stream.bench.servers.card import Image, number_of, shows_face
 from stream.queues import Prefetch
@@ -56,7 +57,8 @@ class Look:
 
     def __call__(self, picture: av.VideoFrame) -> Sighting:
         """What is in a picture."""
-        at, image = time.monotonic(), picture.to_ndarray(format="rgb24")
+        at = time.monotonic()
+        image = np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
         numbers = (number_of(image[place]) for place in self.places)
         number = next((n for n in numbers if n is not None), None)
         stamp = Fraction(picture.pts or 0) * (picture.time_base or 1)
@@ -64,7 +66,10 @@ class Look:
 
     def of_pipe(self, pipe: IO[bytes]) -> Iterator[Sighting]:
         """A NUT stream that a process writes to its standard output."""
-        with suppress(av.FFmpegError, OSError, ValueError), av.open(pipe, format="nut") as stream:
+        with (
+            suppress(av.FFmpegError, OSError, ValueError),
+            av.open(pipe, "r", format="nut") as stream,
+        ):
             for picture in stream.decode(video=0):
                 if self.closed:
                     return

@@ -112,7 +112,7 @@ def photograph() -> Image:
     """Scikit-image's public-domain photograph of an astronaut."""
     from skimage.data import astronaut  # noqa: PLC0415  only where it is asked for
 
-    return np.asarray(astronaut(), np.uint8)
+    return np.asarray(astronaut(), np.uint8)  # type: ignore[no-untyped-call]
 
 
 def photo(number: int, height: int, width: int) -> Image:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 
 import av
+import numpy as np
 
 from stream.bench.servers.card import Image, drawn, photo
 from stream.bench.servers.spawn import Spawned
@@ -25,6 +26,8 @@ PICTURES: dict[str, Callable[[int, int, int], Image]] = {"drawn": drawn, "photo"
 FORMATS = {"rtsp": "rtsp", "udp": "mpegts", "rtmp": "flv"}
 
 PAUSE_SECONDS = 0.05
+
+RATE_HZ = 48000
 
 OPTIONS = {
     "libx264": {"preset": "ultrafast", "tune": "zerolatency"},
@@ -44,6 +47,7 @@ class Take:
         codec: one of ``OPTIONS``.
         picture: one of ``PICTURES``.
         pix_fmt: FFmpeg's name of their format.
+        sound: a tone in every other second of the numbers.
         extra: more options of the encoder.
     """
 
@@ -53,6 +57,7 @@ class Take:
     codec: str = "libx264"
     picture: str = "drawn"
     pix_fmt: str = "yuv420p"
+    sound: bool = False
     extra: dict[str, str] = field(default_factory=dict)
 
 
@@ -124,6 +129,7 @@ def connection(order: Order, take: Take, left: int) -> int:
     options = {"rtsp_transport": "tcp"} if form == "rtsp" else {}
     out = av.open(order.url, "w", format=form, options=options)
     stream = add_pictures(out, take)
+    heard = out.add_stream("aac", rate=RATE_HZ, layout="stereo") if take.sound else None
     began, sent = time.monotonic(), 0
     try:
         out.start_encoding()
@@ -133,6 +139,8 @@ def connection(order: Order, take: Take, left: int) -> int:
             picture = av.VideoFrame.from_ndarray(image, format="rgb24")
             picture.pts, picture.time_base = sent, Fraction(1, take.rate)
             out.mux(stream.encode(picture))
+            if heard is not None:
+                out.mux(heard.encode(tone(number, sent, take.rate)))
             if not sent:
                 sys.stdout.write(f"{number}\n")
                 sys.stdout.flush()
@@ -146,6 +154,16 @@ def connection(order: Order, take: Take, left: int) -> int:
             raise
         raise Cut(sent) from None
     return sent
+
+
+def tone(number: int, index: int, rate: int) -> av.AudioFrame:
+    """The sound of a picture's time: 440 Hz where its number lies in an odd second, else silence."""
+    count = RATE_HZ // rate
+    loud = 0.5 if number // 1000 % 2 else 0.0
+    wave = loud * np.sin(2 * np.pi * 440 * np.arange(count) / RATE_HZ).astype(np.float32)
+    sound = av.AudioFrame.from_ndarray(np.stack([wave, wave]).astype(np.float32), "fltp", "stereo")
+    sound.sample_rate, sound.pts, sound.time_base = RATE_HZ, index * count, Fraction(1, RATE_HZ)
+    return sound
 
 
 def add_pictures(out: av.container.OutputContainer, take: Take) -> av.VideoStream:
