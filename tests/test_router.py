@@ -18,6 +18,7 @@ from stream.router import (
     BUDGETS,
     FIRST_LOOKS,
     FREE_LONGER,
+    KNOWN_LOOKS,
     LONGEST_WAITS,
     Router,
     expressive,
@@ -70,9 +71,10 @@ def test_full_looks_always_and_a_new_face_is_looked_at() -> None:
 @pytest.mark.parametrize("compute", ["auto", "saver"])
 def test_waits_grow_to_a_limit_while_nothing_is_wrong(compute: str) -> None:
     router = Router(compute)  # type: ignore[arg-type]
-    seen = looks(router, 100)
+    seen = looks(router, 300)
     assert all(seen[:FIRST_LOOKS])
     waits = np.diff(np.flatnonzero(seen)) - 1
+    assert waits[: KNOWN_LOOKS - 1].max() == LONGEST_WAITS[compute]  # it is still being learned
     assert waits.max() == FREE_LONGER * LONGEST_WAITS[compute]
     assert router.carried_frames(1) <= waits.max()
 
@@ -83,7 +85,7 @@ def test_a_covered_face_waits_less_long_than_a_free_one(compute: str) -> None:
     covered = FREE.copy()
     covered[40:60, 40:60] = 4
     past = Past(covered, np.ones((SIZE, SIZE), np.float32))
-    for _ in range(100):
+    for _ in range(300):
         seen.append(router.wants_look(FACE, past))
         if seen[-1]:
             router.learn(FACE, past, covered)
