@@ -19,7 +19,7 @@ from stream.names import scheme_of, shown
 from stream.picture import colour_of, to_rgb
 from stream.sound import Hearing, Sound
 from stream.sources import ContainerSource, Source, SourceInfo
-from stream.timeline import TIME_BASE, Timeline
+from stream.timeline import TIME_BASE, Strays, Timeline
 
 Image = NDArray[np.uint8]
 
@@ -65,7 +65,7 @@ class LiveSource:
 
     Attributes:
         breaks: how often the source was lost, by cause.
-        damaged: packets that could not be decoded.
+        damaged: packets that could not be decoded, and pictures made up for what was lost.
 
     Raises:
         SourceError: it cannot be opened now. NoVideoError: it has no pictures.
@@ -95,7 +95,7 @@ class LiveSource:
         """How often it was lost, and what could not be followed."""
         found = [f"lost {count} times: {cause}" for cause, count in sorted(self.breaks.items())]
         if self.damaged:
-            found.append(f"{self.damaged} packets could not be decoded")
+            found.append(f"{self.damaged} packets or pictures were damaged")
         mended = self._timeline.mended.items()
         found += [f"{count} time stamps were {how}; mended" for how, count in mended if count]
         return [f"{shown(self._name)}: {what}" for what in found]
@@ -129,7 +129,7 @@ class LiveSource:
         stream = container.streams.video[0]
         stream.thread_type = "SLICE"  # frame threads would hold pictures back
         stream.codec_context.flags |= av.codec.context.Flags.low_delay
-        since, keyed, hearing = time.monotonic(), False, Hearing()
+        since, keyed, hearing, strays = time.monotonic(), False, Hearing(), Strays()
         for packet in container.demux(stream, *container.streams.audio[:1]):
             waited = time.monotonic() - since
             if waited > self._options.read_seconds:
@@ -144,7 +144,9 @@ class LiveSource:
                 self.damaged += 1  # lost on the way; the next one may be whole
                 continue
             for piece in pieces:
-                if isinstance(piece, av.VideoFrame):
+                if isinstance(piece, av.VideoFrame) and strays(piece.pts):
+                    self.damaged += 1
+                elif isinstance(piece, av.VideoFrame):
                     colour_of(piece, shown(self._name))  # of another connection it may be HDR
                     yield piece
                     since = time.monotonic()

@@ -12,6 +12,10 @@ ASTRAY_SECONDS = Fraction(1)
 followed."""
 
 
+FEW = 10
+"""A picture of so many may lack a time stamp by accident; of a stream in which more do, all may."""
+
+
 class Timeline:
     """Lays time stamps onto the time since the stream began.
 
@@ -72,6 +76,24 @@ class Timeline:
             time = self._last + TIME_BASE
         self._last = time
         return time
+
+
+class Strays:
+    """Tells pictures that a decoder made up where some were lost: of old ones, out of order.
+
+    They have no time stamp although the stream's pictures do.  One for each connection.
+    """
+
+    def __init__(self) -> None:
+        self._with = self._without = 0
+
+    def __call__(self, stamp: object) -> bool:
+        """Whether the picture with this stamp is one; None: it has none."""
+        if stamp is not None:
+            self._with += 1
+            return False
+        self._without += 1
+        return self._with > FEW * self._without
 
 
 def whole(seconds: Fraction) -> Fraction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 
-from stream.timeline import Timeline
+from stream.timeline import Strays, Timeline
 
 STEP = Fraction(1, 25)
 
@@ -55,3 +55,13 @@ def test_pictures_that_were_waiting_come_at_once_and_keep_their_distances() -> N
     waited = [timeline(i * STEP, i * 0.001) for i in range(100)]  # four seconds at once
     after = [timeline((100 + i) * STEP, 0.1 + i * 0.04) for i in range(100)]
     assert {b - a for a, b in pairwise(waited + after)} == {STEP}
+
+
+def test_a_picture_without_a_stamp_is_a_stray_only_where_the_others_have_one() -> None:
+    strays = Strays()
+    assert not any(strays(stamp) for stamp in range(50))
+    assert strays(None)
+    assert not strays(50)
+    bare, half = Strays(), Strays()
+    assert not any(bare(None) for _ in range(50))
+    assert not any(half(stamp if stamp % 2 else None) for stamp in range(50))

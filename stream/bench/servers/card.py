@@ -7,6 +7,7 @@ of a colour that nothing else has; a real one is in :func:`photo`.
 
 from __future__ import annotations
 
+import binascii
 from functools import cache
 
 import cv2
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 Area = NDArray[np.bool_]
 
-NUMBER_BITS, CHECK_BITS = 20, 8
+NUMBER_BITS, CHECK_BITS = 20, 16
 BITS = 2 + NUMBER_BITS + CHECK_BITS + 2
 MOST_MS = 1 << NUMBER_BITS
 """Milliseconds after which the number begins anew (17 minutes)."""
@@ -39,13 +40,8 @@ def bits_of(number: int) -> list[int]:
 
 
 def check_of(number: int) -> int:
-    """CRC-8 (polynomial 0x07, begun at 0xA5, so that a strip of one colour is never right)."""
-    rest = 0xA5
-    for byte in number.to_bytes(3, "big"):
-        rest ^= byte
-        for _ in range(8):
-            rest = (rest << 1 ^ (0x07 if rest & 0x80 else 0)) & 0xFF
-    return rest
+    """CRC-16 (CCITT): a torn strip that is right by chance would be a picture out of order."""
+    return binascii.crc_hqx(number.to_bytes(3, "big"), 0xA5A5)
 
 
 def stamp(image: Image, number: int) -> Image:
@@ -60,8 +56,12 @@ def stamp(image: Image, number: int) -> Image:
 def number_of(image: Image) -> int | None:
     """Read the number off a picture; None if it shows none."""
     height, width = image.shape[:2]
-    row = image[height // (2 * STRIP)].mean(1)
-    levels = row[((np.arange(BITS) + 0.5) * width / BITS).astype(int)]
+    middles = ((np.arange(BITS) + 0.5) * width / BITS).astype(int)
+    rows = [height // (4 * STRIP), height // (2 * STRIP), 3 * height // (4 * STRIP)]
+    seen = image[rows][:, middles].mean(2)
+    if ((seen > BLACK_BELOW) != (seen[0] > BLACK_BELOW)).any():
+        return None  # torn
+    levels = seen.mean(0)
     if ((levels > BLACK_BELOW) & (levels < WHITE_FROM)).any():
         return None
     bits = [int(level > BLACK_BELOW) for level in levels]
