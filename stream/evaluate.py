@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s3pot.metrics import FaceScore, lightness, score
+from s3pot.types import reach
 from stream.competitors import Competitor, PipelineCompetitor
 from stream.composites import CompositePlan, FindFace, composite_cases
 from stream.datasets import Case, clean_cases, find_cases
@@ -154,7 +155,7 @@ class Finder:
 
     def cover(self, face: AlignedFace, probability: Field) -> None:
         """Tell the tracker what is hidden; to be cut off by the frame is as good as to be covered."""
-        hidden = np.where(face.inside & face.region, probability, 0)
+        hidden = np.where(reach(face.region), probability, 0)
         hidden = np.where(face.inside, hidden, 1).astype(np.float32)
         self._tracker.cover(face.track_id, at_points(hidden, face.landmarks))
         if self._router.waits(face.track_id):
