@@ -63,7 +63,7 @@ class ByteTracker:
 
     def __init__(
         self, *, detect_every: int = 5, high_score: float = 0.6, low_score: float = 0.1,
-        birth_score: float = 0.7, mesh_score: float = 0.5, max_coast_frames: int = 120,
+        birth_score: float = 0.7, mesh_score: float = 0.5, max_coast_frames: int = 200,
     ) -> None:  # fmt: skip
         if detect_every < 1 or max_coast_frames < 0:
             raise ValueError(
