@@ -6,14 +6,15 @@ To add one: a function and an entry in :data:`OUTLETS`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from configs.settings import Settings
-from stream.effects import none
+from s3pot.types import OcclusionMask
 from stream.errors import SinkPathError
 from stream.names import scheme_of, shown
+from stream.patch import Image
 from stream.publish import FORMATS, PublishSink
 from stream.sinks import JsonSink, MaskSink, Sink, VideoSink
 from stream.sources import SourceInfo
@@ -35,11 +36,16 @@ class Context:
     source_path: Path | None
 
 
+def as_composed(image: Image, masks: Sequence[OcclusionMask]) -> Image:
+    """The composer has drawn already: not even a copy is made."""
+    return image
+
+
 def video(name: str, context: Context) -> Sink:
     """A video file."""
     output = context.settings.output
     return VideoSink(
-        Path(name), context.info, none(context.settings), source_path=context.source_path,
+        Path(name), context.info, as_composed, source_path=context.source_path,
         crf=output.crf, preset=output.preset,
     )  # fmt: skip
 
