@@ -21,6 +21,7 @@ from fractions import Fraction
 from urllib.parse import urlsplit
 
 import av
+from av.video.frame import PictureType
 
 from stream.errors import SinkPathError
 from stream.frame import FrameResult
@@ -41,6 +42,10 @@ PORTS = {"rtsp": 554, "rtmp": 1935, "rtmps": 443}
 """Where it is asked whether anybody listens, before a sender is started for the second time."""
 
 ANSWER_SECONDS = 1.0
+
+WELCOME_SECONDS, WELCOME_EVERY_SECONDS = 2, Fraction(1, 4)
+"""Who reads comes back just after the server does, and sees nothing before a key frame: at first
+they are closer together."""
 
 TIME_BASE = Fraction(1, 90000)
 
@@ -97,6 +102,8 @@ class Sending:
         self._stream.pix_fmt = "yuv420p"
         self._sound = SoundTrack(self._output) if info.sound else None
         self._info = info
+        self._first: Fraction | None = None
+        self._keyed = Fraction(0)
 
     def send(self, result: FrameResult) -> None:
         """Encode a picture and pass it on; errors as of :class:`Pipe`."""
@@ -106,9 +113,20 @@ class Sending:
         image = result.frame.image[:height, :width]
         picture = from_rgb(image, self._info.colour, "yuv420p")
         picture.pts, picture.time_base = round(result.frame.time / TIME_BASE), TIME_BASE
+        if self._welcomes(result.frame.time):
+            picture.pict_type = PictureType.I
         self._output.mux(self._stream.encode(picture))
         if self._sound is not None:
             self._output.mux(list(self._sound.write(result.frame.sound)))
+
+    def _welcomes(self, time: Fraction) -> bool:
+        """Whether a picture is to be a key frame although the encoder need not."""
+        if self._first is None:
+            self._first = self._keyed = time
+        if time - self._first > WELCOME_SECONDS or time - self._keyed < WELCOME_EVERY_SECONDS:
+            return False
+        self._keyed = time
+        return True
 
     def close(self, *, drain: bool) -> None:
         """End it; with ``drain`` it may first send what it has."""

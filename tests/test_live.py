@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -192,6 +193,33 @@ def test_a_receiver_that_dies_costs_pictures_and_nothing_else(relay: Relay) -> N
     assert epochs.count(1) == 5
     assert sink.dropped["receiver lost"] >= 1
     assert sink.notes[0].startswith(f"rtsp://127.0.0.1:{relay.port}/out: lost ")
+
+
+def test_at_first_key_frames_are_close_together() -> None:
+    """Who reads from a server that has come back need not wait for one."""
+    url, keys = f"udp://127.0.0.1:{free_port()}", []
+
+    def read() -> None:
+        with av.open(url, timeout=(10, 10)) as stream:
+            for packet in stream.demux(video=0):
+                if packet.is_keyframe and packet.pts is not None and packet.time_base:
+                    keys.append(float(packet.pts * packet.time_base))
+                if len(keys) == 11:
+                    return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    sink = PublishSink(url, SourceInfo("x", 48, 64, rate=Fraction(25)))
+    index, still = 0, result(0)
+    while reader.is_alive():
+        frame = replace(still.frame, time=Fraction(index, 25))
+        sink.write(replace(still, frame=frame))
+        index += 1
+        time.sleep(0.005)
+    sink.abort()
+    steps = np.diff(keys)
+    assert steps[:6].max() < 0.3
+    assert steps[-2:] == pytest.approx(1.0)
 
 
 def test_nobody_is_started_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
