@@ -74,7 +74,7 @@ class Job:
             for name in outputs:
                 sink = open_outlet(name, context)
                 failed.callback(sink.abort)
-                thread = self._thread(sink, late=self.info.live or is_remote(name))
+                thread = self._thread(sink, name, late=self.info.live or is_remote(name))
                 failed.callback(thread.abort)
                 self._sinks[shown(name)] = sink, thread
             threads = [thread for _, thread in self._sinks.values()]
@@ -88,11 +88,13 @@ class Job:
             self._work: Work = work or Pipeline.from_settings(settings, live=self.info.live)
             failed.pop_all()
 
-    def _thread(self, sink: Sink, *, late: bool) -> SinkThread:
+    def _thread(self, sink: Sink, name: str, *, late: bool) -> SinkThread:
         """One that is slow drops old pictures where they come when they come; a file waits."""
         if not late:
             return SinkThread(sink)
-        return SinkThread(sink, LIVE_DEPTH, "newest", patience_seconds=PATIENCE_SECONDS)
+        return SinkThread(
+            sink, LIVE_DEPTH, "newest", patience_seconds=PATIENCE_SECONDS, name=shown(name)
+        )
 
     def run(self, on_result: Callable[[FrameResult], None] | None = None) -> RunReport:
         """Do it, once; see :func:`stream.run.run`."""
