@@ -11,7 +11,7 @@ from typing import Protocol, Self
 
 from configs.settings import Settings
 from stream.composer import PATIENCE_SECONDS as SIGNAL_SECONDS
-from stream.composer import Composer
+from stream.composer import Composer, untold
 from stream.frame import Frame, FrameResult
 from stream.inlets import open_source
 from stream.names import shown
@@ -49,6 +49,8 @@ class Job:
         outputs: names for :func:`stream.outlets.open_outlet`; at least one.
         settings: what is drawn, and how.
         work: instead of the pipeline that the settings describe.
+        tell: told what a person should know while it goes on: no signal, a receiver lost, back; from
+            any thread.
 
     Attributes:
         info: of the source.
@@ -60,8 +62,9 @@ class Job:
     """
 
     def __init__(
-        self, source: str, outputs: Sequence[str], settings: Settings, work: Work | None = None
-    ) -> None:
+        self, source: str, outputs: Sequence[str], settings: Settings, work: Work | None = None,
+        *, tell: Callable[[str], None] = untold,
+    ) -> None:  # fmt: skip
         _check_different(outputs)
         policy = build_policy(settings)
         with ExitStack() as failed:
@@ -69,7 +72,7 @@ class Job:
             failed.callback(self._source.close)
             self.info: SourceInfo = self._source.info
             path = Path(source.removeprefix("file://"))
-            context = Context(self.info, settings, path if path.is_file() else None)
+            context = Context(self.info, settings, path if path.is_file() else None, tell)
             self._sinks: dict[str, tuple[Sink, SinkThread]] = {}
             for name in outputs:
                 sink = open_outlet(name, context)
@@ -83,6 +86,7 @@ class Job:
                 threads,
                 steadfast=not self.info.live,
                 patience_seconds=patience_seconds(self.info),
+                tell=tell,
             )
             self._budget_seconds = settings.live.budget_seconds or None
             self._work: Work = work or Pipeline.from_settings(settings, live=self.info.live)

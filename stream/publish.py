@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 from urllib.parse import urlsplit
@@ -159,6 +160,7 @@ class PublishSink:
         info: of the source.
         crf, preset: of x264.
         transport: of RTSP, "tcp" or "udp".
+        tell: told at once when the receiver is lost, and when it is back.
 
     Attributes:
         dropped: pictures that were not sent, by cause.
@@ -170,7 +172,7 @@ class PublishSink:
 
     def __init__(
         self, url: str, info: SourceInfo, *, crf: int = 20, preset: str = "veryfast",
-        transport: str = "tcp",
+        transport: str = "tcp", tell: Callable[[str], None] = lambda text: None,
     ) -> None:  # fmt: skip
         if scheme_of(url) not in FORMATS:
             known = ", ".join(f"{scheme}://" for scheme in FORMATS)
@@ -180,6 +182,7 @@ class PublishSink:
         self._sending: Sending | None = None
         self._pause, self._next_try, self._breaks = FIRST_PAUSE_SECONDS, 0.0, 0
         self._began = 0.0
+        self._tell, self._away = tell, False
         self.dropped: Counter[str] = Counter()
         self.notes: list[str] = []
 
@@ -195,6 +198,14 @@ class PublishSink:
             cause = "receiver stuck" if isinstance(error, TimeoutError) else "receiver lost"
             self.dropped[cause] += 1
             self._lose()
+        else:
+            self._is_away(away=self._away and time.monotonic() - self._began < ANSWER_SECONDS)
+
+    def _is_away(self, *, away: bool) -> None:
+        """Say so where that is news."""
+        if away != self._away:
+            self._away = away
+            self._tell(f"{shown(self._url)}: {'lost; tried again' if away else 'is there again'}")
 
     def _begin(self) -> bool:
         """Start a sender, unless the last one has only just failed, or nobody listens."""
@@ -219,6 +230,7 @@ class PublishSink:
         if lived > ANSWER_SECONDS:  # it was more than a try
             self._pause = FIRST_PAUSE_SECONDS
         self._breaks += 1
+        self._is_away(away=True)
         self._wait()
         sending, self._sending = self._sending, None
         if sending is not None:

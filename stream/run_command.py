@@ -99,9 +99,10 @@ def run_one(source: str, outputs: list[str], settings: Settings, *, quiet: bool)
     from stream.progress import ProgressBar
 
     with bad_input(ValueError, OSError):
-        job = Job(source, outputs, settings)
-    output = shown(outputs[0])
-    with job, ProgressBar(job.info.frames, quiet=quiet) as bar, bad_input(StreamError):
+        job = Job(source, outputs, settings, tell=lambda text: bar.say(text))  # noqa: PLW0108  it comes later
+    output, live = shown(outputs[0]), job.info.live
+    bar = ProgressBar(job.info.frames, live=live, quiet=quiet)
+    with job, bar, bad_input(StreamError):
         try:
             with interruptible():
                 report = job.run(bar)

@@ -4,6 +4,7 @@ import io
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from fractions import Fraction
 from types import SimpleNamespace
@@ -310,6 +311,27 @@ def test_the_bar_shows_frames_speed_time_left_and_faces():
     assert "2 faces" in text.getvalue()
     assert ":" in text.getvalue()
     assert bar.frames == 30
+
+
+def test_of_a_stream_it_shows_drops_and_latency_and_what_happens():
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=120)
+    with ProgressBar(None, live=True, console=console) as bar:
+        for index in (0, 1, 4):  # two frames were dropped
+            frame = Frame(np.zeros((64, 64, 3), np.uint8), index, Fraction(0), "x",
+                          received_seconds=time.monotonic() - 0.25)  # fmt: skip
+            bar(result_of(frame, 1))
+        bar.say("rtsp://[::1]/x: no signal")
+    assert "3 frames, 2 dropped" in text.getvalue()
+    assert re.search(r"\b2[5-9]\d ms", text.getvalue())
+    assert re.search(r"\d\d:\d\d:\d\d rtsp://\[::1\]/x: no signal", text.getvalue())
+
+
+def test_what_happens_is_told_away_from_a_terminal_too():
+    text = io.StringIO()
+    with ProgressBar(None, live=True, quiet=True, console=Console(file=text, width=20)) as bar:
+        bar.say("rtsp://127.0.0.1/x: back after 3.0 s")
+    assert text.getvalue().endswith(" rtsp://127.0.0.1/x: back after 3.0 s\n")
 
 
 @pytest.mark.parametrize(("quiet", "terminal"), [(True, True), (False, False)])

@@ -118,6 +118,23 @@ def test_while_nothing_comes_the_output_goes_on_and_nobody_is_known_in_it() -> N
     assert composer.shown.filled == 2
 
 
+def test_what_happens_is_told_at_once_and_once() -> None:
+    told: list[str] = []
+    composer = Composer(
+        Told(), [Kept(fail_at=5)], steadfast=False, patience_seconds=0.0, tell=told.append
+    )
+    composer.write(result(0))
+    composer.idle()
+    composer.idle()
+    assert told == ["drawn: no signal"]
+    composer.write(result(1))
+    composer.write(result(2))
+    assert told[1].startswith("drawn: back after 0.")
+    for index in range(3, 6):
+        composer.write(result(index))
+    assert told[2:] == ["disk full; it was left out from frame 5 on"]
+
+
 def test_the_output_waits_a_little_before_it_says_that_nothing_comes() -> None:
     sink = Kept()
     composer = Composer(Told(), [sink], patience_seconds=60.0)

@@ -166,7 +166,9 @@ def result(index: int) -> FrameResult:
 
 
 def test_a_receiver_that_dies_costs_pictures_and_nothing_else(relay: Relay) -> None:
-    sink = PublishSink(relay.url("out"), SourceInfo("x", 48, 64, rate=Fraction(25)))
+    told: list[str] = []
+    info = SourceInfo("x", 48, 64, rate=Fraction(25))
+    sink = PublishSink(relay.url("out"), info, tell=told.append)
     epochs: list[int] = []
 
     def read() -> None:
@@ -179,7 +181,7 @@ def test_a_receiver_that_dies_costs_pictures_and_nothing_else(relay: Relay) -> N
     reader = threading.Thread(target=read)
     reader.start()
     index, cut_at = 0, None
-    while reader.is_alive() and index < 1500:
+    while (reader.is_alive() or len(told) < 2) and index < 1500:
         if cut_at is None and len(epochs) >= 5:
             relay.cut()
             cut_at = index
@@ -192,7 +194,10 @@ def test_a_receiver_that_dies_costs_pictures_and_nothing_else(relay: Relay) -> N
     sink.close()
     assert epochs.count(1) == 5
     assert sink.dropped["receiver lost"] >= 1
-    assert sink.notes[0].startswith(f"rtsp://127.0.0.1:{relay.port}/out: lost ")
+    assert sink.notes[0].startswith(f"{relay.url('out')}: lost ")
+    assert told == [
+        f"{relay.url('out')}: {news}" for news in ("lost; tried again", "is there again")
+    ]
 
 
 def test_at_first_key_frames_are_close_together() -> None:
