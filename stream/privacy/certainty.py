@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,8 +35,12 @@ SAME_PLACE_IOU, COASTING_IOU = 0.5, 0.8
 """Of a face's boxes in two frames that follow each other, below which its landmarks jumped; and if it
 coasted in one of them: the mesh wakes a hidden face now and then with a sixth of it beside its place."""
 
-OFF_CENTRE = 0.25
-"""Over the sides of a face's box: so far its mask's middle may lie from its own."""
+SAME_FACE_IOU = 0.8
+"""Of a face's box with the box about its mask's face, below which the mask is of another place or size.
+(Both are of one mesh; in five real clips it is never below 0.985.)"""
+
+MOST_LEFT = 8
+"""Places from which a face jumped, that are remembered."""
 
 SCALES = 1e-3, 1e3
 """Px of the mask for a px of the frame, beyond which a transform is broken."""
@@ -59,6 +65,7 @@ class Memory:
         steady: frames in a row, seen, in which nothing spoke against it.
         coasting: frames in a row in which it was not seen.
         ever_sure: it was sure once.
+        left_px: (4,) each, from where it jumped since it was sure: it may be there still.
     """
 
     box_px: Box
@@ -66,6 +73,12 @@ class Memory:
     steady: int = 0
     coasting: int = 0
     ever_sure: bool = False
+    left_px: deque[Box] = field(default_factory=lambda: deque(maxlen=MOST_LEFT))
+
+    @property
+    def places_px(self) -> list[Box]:
+        """(4,) each, where it may be."""
+        return [self.box_px, *self.left_px]
 
     def move(self, box_px: Box) -> None:
         """The face is at ``box_px`` in this frame."""
@@ -84,6 +97,8 @@ class Memory:
         least = SAME_PLACE_IOU if seen and not self.coasting else COASTING_IOU
         jumped = float(iou(face.box_px[None], self.box_px[None])[0, 0]) < least
         doubt = "jumped" if jumped else against(face, mask)
+        if jumped:
+            self.left_px.append(self.box_px)
         self.move(face.box_px)
         self.coasting = 0 if seen else self.coasting + 1
         if face.adrift:
@@ -98,6 +113,7 @@ class Memory:
         if self.coasting > held_frames:
             return Certainty.UNSURE, "coasting"
         self.ever_sure = True
+        self.left_px.clear()
         return (Certainty.SURE if seen else Certainty.HELD), ""
 
 
@@ -135,12 +151,11 @@ def is_whole(mask: OcclusionMask) -> bool:
 
 
 def is_on(mask: OcclusionMask, box_px: Box) -> bool:
-    """Whether a whole mask's face is where the tracker has it."""
-    rows, columns = np.nonzero(mask.region)
-    middle = np.array([np.ptp(columns) / 2 + columns.min(), np.ptp(rows) / 2 + rows.min()])
-    spot = np.linalg.solve(mask.frame_to_face[:, :2], middle - mask.frame_to_face[:, 2])
-    away = np.abs(spot - (box_px[:2] + box_px[2:]) / 2)
-    return bool((away <= OFF_CENTRE * (box_px[2:] - box_px[:2])).all())
+    """Whether a whole mask's face is where the tracker has it, and as large."""
+    outline = cv2.convexHull(cv2.findNonZero(mask.region.astype(np.uint8)))[:, 0]
+    spots = np.linalg.solve(mask.frame_to_face[:, :2], (outline - mask.frame_to_face[:, 2]).T)
+    about = np.concatenate([spots.min(1), spots.max(1)]).astype(np.float32)
+    return bool(iou(about[None], box_px[None])[0, 0] >= SAME_FACE_IOU)
 
 
 def broken(result: FrameResult) -> str:

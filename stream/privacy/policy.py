@@ -176,7 +176,7 @@ class PrivacyPolicy:
             del self._memories[track_id]
             if self._choice.hides(track_id) != "neither":
                 end = how_it_ended(memory, result.faces, result.frame.image.shape)
-                self._absentees.add(track_id, memory.box_px, end)
+                self._absentees.add(track_id, memory.places_px, end)
                 if end == "lost":
                     self._gate.close("lost")
 
@@ -256,8 +256,9 @@ class PrivacyPolicy:
         image, boxes_px = frame.image.copy(), self._absentees.boxes_px
         for face, mask, hide in zip(result.faces, result.masks, hidden, strict=True):
             if hide == "both":
-                drift = min(DRIFT * self._memories[face.track_id].coasting, MOST_DRIFT)
-                boxes_px.append(head_box(face.box_px, drift))
+                memory = self._memories[face.track_id]
+                drift = min(DRIFT * memory.coasting, MOST_DRIFT)
+                boxes_px += [head_box(place_px, drift) for place_px in memory.places_px]
             elif hide != "neither":
                 paint_mask(image, mask, hide, self._stand_in)
         for box_px in boxes_px:
