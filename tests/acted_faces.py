@@ -184,7 +184,7 @@ FAILING = ("raises", "nan box", "nan landmarks", "fewer masks", "other ids", "ag
 
 @dataclass
 class Acting:
-    """A model that knows the scene; ``trouble`` is how often it fails.
+    """A model that knows the scene; ``trouble`` is how often it fails, but not in ways that are ``barred``.
 
     Attributes:
         found: index of a frame -> who was found in it, where he is.
@@ -194,6 +194,7 @@ class Acting:
     scene: Scene
     rng: Rng
     trouble: float
+    barred: tuple[str, ...] = ()
     found: dict[int, set[int]] = field(default_factory=dict)
     last: FrameResult | None = None
 
@@ -256,7 +257,7 @@ class Acting:
             part = replace(part, spot=part.spot + away)
         mask = mask_of(part, actor.track_id)
         if self.rng.random() < self.trouble / 3:
-            mask = spoilt(mask, str(self.rng.choice(SPOILT)))
+            mask = spoilt(mask, str(self.rng.choice([how for how in SPOILT if how not in self.barred])))
         coasting = bool(shows < 0.5 or self.rng.random() < self.trouble / 8)
         return face_of(part, actor.track_id, coasting), mask
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from s3pot.types import OcclusionMask
 from stream.frame import FrameResult
-from trackers.boxes import iou
+from trackers.boxes import grow, iou
 from trackers.faces import TrackedFace, TrackState
 
 Box = NDArray[np.float32]
@@ -42,6 +42,10 @@ SAME_FACE_IOU = 0.8
 MOST_LEFT = 8
 """Places from which a face jumped, that are remembered."""
 
+FASTEST, MOST_FURTHER = 8.0, 1.0
+"""Of its sides a second, a face is taken to move at most where nobody saw it go (who walks past a camera
+goes nine of them); and how far at most from where it jumped."""
+
 SCALES = 1e-3, 1e3
 """Px of the mask for a px of the frame, beyond which a transform is broken."""
 
@@ -66,6 +70,7 @@ class Memory:
         coasting: frames in a row in which it was not seen.
         ever_sure: it was sure once.
         left_px: (4,) each, from where it jumped since it was sure: it may be there still.
+        left_seconds: since it jumped first.
     """
 
     box_px: Box
@@ -74,29 +79,35 @@ class Memory:
     coasting: int = 0
     ever_sure: bool = False
     left_px: deque[Box] = field(default_factory=lambda: deque(maxlen=MOST_LEFT))
+    left_seconds: float = 0.0
 
     @property
     def places_px(self) -> list[Box]:
         """(4,) each, where it may be."""
-        return [self.box_px, *self.left_px]
+        more = min(FASTEST * self.left_seconds, MOST_FURTHER)
+        return [self.box_px, *(np.asarray(grow(box, more), np.float32) for box in self.left_px)]
 
     def move(self, box_px: Box) -> None:
         """The face is at ``box_px`` in this frame."""
         step = (box_px[:2] + box_px[2:] - self.box_px[:2] - self.box_px[2:]) / 2
         self.box_px, self.motion_px = box_px, step.astype(np.float32)
 
-    def judge(self, face: TrackedFace, mask: OcclusionMask, held_frames: int) -> tuple[Certainty, str]:  # fmt: skip
+    def judge(
+        self, face: TrackedFace, mask: OcclusionMask, held_frames: int, step_seconds: float
+    ) -> tuple[Certainty, str]:
         """How far the face can be believed, and what speaks against it (else empty); moves on.
 
         Args:
             face: with a finite box.
             mask: of it.
             held_frames: for which a face that was sure may coast.
+            step_seconds: since the frame before.
         """
         seen = face.state is TrackState.SEEN
         least = SAME_PLACE_IOU if seen and not self.coasting else COASTING_IOU
         jumped = float(iou(face.box_px[None], self.box_px[None])[0, 0]) < least
         doubt = "jumped" if jumped else against(face, mask)
+        self.left_seconds = self.left_seconds + step_seconds if self.left_px else 0.0
         if jumped:
             self.left_px.append(self.box_px)
         self.move(face.box_px)

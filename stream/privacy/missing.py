@@ -39,11 +39,17 @@ def how_it_ended(memory: Memory, others: Sequence[TrackedFace], size: tuple[int,
         ahead = memory.box_px + np.tile(memory.motion_px, 2)
         if visible_share(ahead, *size[:2]) < LEFT_SHARE:
             return "left"
-        if others:
-            boxes = np.stack([face.box_px for face in others])
-            if iou(memory.box_px[None], boxes).max() >= REPLACED_IOU:
-                return "replaced"
+        if in_place_of(memory, others):
+            return "replaced"
     return "lost" if memory.ever_sure else "never sure"
+
+
+def in_place_of(memory: Memory, others: Sequence[TrackedFace]) -> list[int]:
+    """Ids of those others that are where a face was last."""
+    return [
+        other.track_id for other in others
+        if iou(memory.box_px[None], other.box_px[None])[0, 0] >= REPLACED_IOU
+    ]  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -104,9 +110,9 @@ class Absentees:
             self._missing.pop(face.track_id, None)
         for one in self._missing.values():
             one.watched_seconds += min(max(step_seconds, 0.0), LONGEST_STEP_SECONDS)
-            heads_px = [head_box(box_px) for box_px in born.values()]
-            if any(meet(was_px, head_px) for was_px in one.boxes_px for head_px in heads_px):
-                one.blinds = False  # it has come back under another id
+            for box_px in born.values():
+                if all(meet(was_px, head_box(box_px)) for was_px in one.boxes_px):
+                    one.blinds = False  # it has come back under another id
         over = [k for k, m in self._missing.items() if m.watched_seconds >= self._wait_seconds]
         return sum(self._missing.pop(track_id).blinds for track_id in over)
 
