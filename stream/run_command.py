@@ -64,7 +64,7 @@ def run_command(
     ] = None,
     hide: Annotated[
         str | None,
-        typer.Option(metavar="WHO", help="With --policy privacy: all, ids=1,2 or all-but=1,2."),
+        typer.Option(metavar="WHO", help="Implies --policy privacy: all, ids=1,2 or all-but=1,2."),
     ] = None,
     masks: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The same as masks:DIR.")
@@ -81,6 +81,7 @@ def run_command(
 
     named = [*outputs, *([f"masks:{masks}"] if masks else []), *([f"json:{json}"] if json else [])]
     with bad_input(ValueError, OSError):
+        policy = policy or ("privacy" if hide else None)  # who is to be hidden is not shown
         chosen = [*(overrides or ()), *privacy_overrides(policy, hide)]
         if policy == "privacy" and config is None:
             config = "privacy"  # it also looks for faces in every frame
@@ -128,7 +129,13 @@ def interruptible() -> Iterator[None]:
 
 
 def privacy_overrides(policy: str | None, hide: str | None) -> list[str]:
-    """``--policy privacy --hide all-but=3`` as settings."""
+    """``--policy privacy --hide all-but=3`` as settings.
+
+    Raises:
+        ValueError: somebody is to be hidden, by a policy that hides nobody.
+    """
+    if hide and policy != "privacy":
+        raise ValueError(f"--hide goes with --policy privacy, got --policy {policy}")
     chosen = [f'privacy.policy="{policy}"'] if policy else []
     if hide:
         who, _, ids = hide.partition("=")
