@@ -293,6 +293,14 @@ def test_the_double_of_a_face_and_what_never_was_sure_do_not_blind() -> None:
     assert not seen[box(40, 40, 40)].any()
 
 
+def test_who_was_seen_for_long_and_never_surely_is_somebody() -> None:
+    policy = privacy()
+    for index in range(13):
+        assert shown(policy, but(found(index, HERE), score=0.4)).any() == (index > 0)
+    assert not any(gone(policy, 13, 5))
+    assert policy.audit.causes["lost"] == 5
+
+
 def test_a_face_adrift_blinds_the_picture_while_it_is() -> None:
     policy = privacy()
     index = steady(policy)

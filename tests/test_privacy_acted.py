@@ -166,7 +166,7 @@ class Play:
                 clock += 1
             image = scene.draw(index)
             frame = replace(frame_of(image, index, clock, epoch), source=str(index))
-            sure = {k: m.ever_sure for k, m in policy._memories.items()}
+            sure = {k: m.is_somebody for k, m in policy._memories.items()}
             for result in each_alone(acting, [frame], RunReport()):
                 again = result.frame is not frame
                 broken = bool(result.failure) or again or expected_broken(result)

@@ -42,9 +42,12 @@ SAME_FACE_IOU = 0.8
 MOST_LEFT = 8
 """Places from which a face jumped, that are remembered."""
 
-FASTEST, MOST_FURTHER = 8.0, 1.0
+FASTEST, MOST_FURTHER = 8.0, 0.4
 """Of its sides a second, a face is taken to move at most where nobody saw it go (who walks past a camera
 goes nine of them); and how far at most from where it jumped."""
+
+KNOWN_FRAMES = 12
+"""Who was seen in so many is somebody, also if never surely."""
 
 SCALES = 1e-3, 1e3
 """Px of the mask for a px of the frame, beyond which a transform is broken."""
@@ -69,6 +72,7 @@ class Memory:
         steady: frames in a row, seen, in which nothing spoke against it.
         coasting: frames in a row in which it was not seen.
         ever_sure: it was sure once.
+        seen: frames in which it was seen.
         left_px: (4,) each, from where it jumped since it was sure: it may be there still.
         left_seconds: since it jumped first.
     """
@@ -78,6 +82,7 @@ class Memory:
     steady: int = 0
     coasting: int = 0
     ever_sure: bool = False
+    seen: int = 0
     left_px: deque[Box] = field(default_factory=lambda: deque(maxlen=MOST_LEFT))
     left_seconds: float = 0.0
 
@@ -86,6 +91,11 @@ class Memory:
         """(4,) each, where it may be."""
         more = min(FASTEST * self.left_seconds, MOST_FURTHER)
         return [self.box_px, *(np.asarray(grow(box, more), np.float32) for box in self.left_px)]
+
+    @property
+    def is_somebody(self) -> bool:
+        """Whether it is taken for a face that is there, and not for a mistake of the detector's."""
+        return self.ever_sure or self.seen >= KNOWN_FRAMES
 
     def move(self, box_px: Box) -> None:
         """The face is at ``box_px`` in this frame."""
@@ -112,6 +122,7 @@ class Memory:
             self.left_px.append(self.box_px)
         self.move(face.box_px)
         self.coasting = 0 if seen else self.coasting + 1
+        self.seen += seen
         if face.adrift:
             self.steady = 0
             return Certainty.LOST, "adrift"

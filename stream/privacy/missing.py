@@ -41,7 +41,7 @@ def how_it_ended(memory: Memory, others: Sequence[TrackedFace], size: tuple[int,
             return "left"
         if in_place_of(memory, others):
             return "replaced"
-    return "lost" if memory.ever_sure else "never sure"
+    return "lost" if memory.is_somebody else "never sure"
 
 
 def in_place_of(memory: Memory, others: Sequence[TrackedFace]) -> list[int]:
