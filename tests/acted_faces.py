@@ -112,7 +112,9 @@ class Scene:
             shown = [(w, a, f & ~disc & ~hand, h & ~disc & ~hand) for w, a, f, h in shown]
             shown.append((who, actor, disc & ~hand, hand))
         self.parts[index] = [
-            Part(w, a.spot.copy(), a.radius, f, h, np.hypot(u - a.spot[0], v - a.spot[1]) < a.radius)
+            Part(
+                w, a.spot.copy(), a.radius, f, h, np.hypot(u - a.spot[0], v - a.spot[1]) < a.radius
+            )
             for w, a, f, h in shown
         ]
         return image
@@ -257,10 +259,12 @@ class Acting:
             part = replace(part, spot=part.spot + away)
         mask = mask_of(part, actor.track_id)
         if self.rng.random() < self.trouble / 3:
-            mask = spoilt(mask, str(self.rng.choice([how for how in SPOILT if how not in self.barred])))
+            mask = spoilt(
+                mask, str(self.rng.choice([how for how in SPOILT if how not in self.barred]))
+            )
         coasting = bool(shows < 0.5 or self.rng.random() < self.trouble / 8)
         return face_of(part, actor.track_id, coasting), mask
 
 
 def frame_of(image: Image, index: int, clock: int, epoch: int) -> Frame:
-    return Frame(image, index, Fraction(clock, FPS), "acted", epoch=epoch)
+    return Frame(image, index, Fraction(clock, FPS), str(index), epoch=epoch)

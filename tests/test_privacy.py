@@ -112,7 +112,10 @@ DOUBTS: dict[str, tuple[str, dict[str, Any]]] = {
     "cut off": ("mask broken", {"mask_": {"region": np.ones((SIDE, SIDE), bool)}}),
     "another size": ("mask broken", {"mask_": {"probability": np.zeros((9, 9), np.float32)}}),
     "elsewhere": ("mask elsewhere", {"mask_": {"frame_to_face": shifted(20)}}),
-    "of half a face": ("mask elsewhere", {"mask_": {"region": mask(*MIDDLE).region & (away(48, 48, 96, 96) < 15)}}),
+    "of half a face": (
+        "mask elsewhere",
+        {"mask_": {"region": mask(*MIDDLE).region & (away(48, 48, 96, 96) < 15)}},
+    ),
     "mesh in doubt": ("score", {"score": 0.4}),
     "score nan": ("score", {"score": float("nan")}),
     "mask in doubt": ("confidence", {"mask_": {"confidence": 0.5}}),
@@ -183,11 +186,15 @@ def test_a_face_that_jumped_was_perhaps_not_covered_before() -> None:
 
 def test_who_was_just_found_is_covered_where_he_may_have_been_before() -> None:
     policy = privacy("privacy.delay_frames=2")
-    late = [replace(noise(k), time=noise(k).time * 3) for k in range(8)]  # slow, or frames were dropped
+    late = [
+        replace(noise(k), time=noise(k).time * 3) for k in range(8)
+    ]  # slow, or frames were dropped
     for k in range(5):
         policy.push(found(k, at=late[k]))
     out = [r for k in (5, 6, 7) for r in policy.push(found(k, (100, 120, 1), at=late[k]))]
-    before = exposed(out[1].frame.image)  # one frame before: he may have come three quarters of his width
+    before = exposed(
+        out[1].frame.image
+    )  # one frame before: he may have come three quarters of his width
     assert not before[box(155, 120, RADIUS)].any()
     assert before[:, 260:].all()
 

@@ -5,29 +5,32 @@ Of each face in each frame, the first line that holds (``who`` and ``hide``: see
 ======  ========================================================================  ==================
 state   a face is so if                                                           what leaves
 ======  ========================================================================  ==================
-lost    it was sure once, and ended inside the picture with no face in its place;  nothing: the whole
-        or the picture leapt away from under it while it was hidden (adrift)       picture is covered
+lost    it was sure once, or seen for long, and ended inside the picture with no   nothing: the whole
+        face in its place, or where nobody knows, for it had just jumped; or the   picture is covered
+        picture leapt away from under it while it was hidden (adrift)
 unsure  it is in one of its first two good frames; its box jumped; the mesh's      all but its head:
         score or the mask's confidence is low; more than 85 % of it is covered;    1.6 times its box,
-        the mask is not finite, stale, or not where the face is; it coasts for     more while coasting
-        more than ``held_frames``, or with neither flow nor a cover to speak for it
+        the mask is not finite, stale, or of another place or size than the face;  more while coasting;
+        it coasts for more than ``held_frames``, or with neither flow nor a cover  and where it was, if
+        to speak for it                                                            it jumped since sure
 held    it is hidden, coasts, and nothing speaks against it                        what the mask says
 sure    it is seen, and nothing speaks against it                                  what the mask says
 ======  ========================================================================  ==================
 
 The whole picture is also covered, whatever is to be hidden and of whom, at the start; where
 :meth:`PrivacyPolicy.blind` says that nothing is known (the model raised, timed out, ...); where a
-result's boxes or landmarks are not finite; at :meth:`PrivacyPolicy.restarted`, a change of the picture's
-size, and a cut at which a face ended.  It opens with the second of two frames that agree: the detector
-looked in both, nothing failed between, and every frame from the one to the other shows the same ids, each
-where it was.  A lost face keeps it closed besides until its id is back, until a face that came up since
+result's boxes or landmarks are not finite, or it is of a frame that came before; at
+:meth:`PrivacyPolicy.restarted`, a change of the picture's size, and a cut at which a face ended.  It opens
+with the second of two frames that agree: the detector looked in both, nothing failed between, and every
+frame from the one to the other shows the same ids, each where it was.  A lost face keeps it closed besides until its id is back, until a face that came up since
 stands where it was, or until the detector has looked for ``wait_seconds`` and not found it.
 
-A face that ended otherwise (at the edge, where another one now is, or that never was sure) leaves its
-head's last box covered for ``wait_seconds`` of looks, and does not blind.
+A face that ended otherwise (at the edge, where another one now is, or that was seen for less than half a
+second and never surely) leaves its head's last box covered for ``wait_seconds`` of looks, and does not blind.
 
 Pictures are held back by ``delay_frames``: a face is first found some frames after it could be seen, and
-what is still held of these is covered where it was found.  What had left by then is counted.
+what is still held of these is covered where it was found, and as far about as it may have come since.
+What had left by then is counted.  A face that jumps counts as found.
 
 What remains: a face that the detector does not find is not covered, and neither is what of one that
 had left before it was found; where the mask decides, it may be wrong (``MARGIN`` of ``cover.py`` takes its
