@@ -88,9 +88,24 @@ def run_command(
         settings = settings_of(config, chosen, effect, compute)
         todo = runs(source, named)
     piped = any(name in ("-", "json:-") for name in named)
-    whole = [run_one(one, into, settings, quiet=quiet or piped) for one, into in todo]
+    whole = [
+        run_one(
+            one, into, settings if len(todo) == 1 else apart(settings, one), quiet=quiet or piped
+        )
+        for one, into in todo
+    ]
     if not all(whole):  # what was there is delivered, and no script takes it for all
         raise typer.Exit(BAD_INPUT)
+
+
+def apart(settings: Settings, source: str) -> Settings:
+    """The same for one of several files: each has an audit of its own, ``audit-talk.json`` of talk.mp4."""
+    path = Path(settings.privacy.audit)
+    if not path.name:
+        return settings
+    named = path.with_name(f"{path.stem}-{Path(source).stem}{path.suffix}")
+    privacy = settings.privacy.model_copy(update={"audit": str(named)})
+    return settings.model_copy(update={"privacy": privacy})
 
 
 def run_one(source: str, outputs: list[str], settings: Settings, *, quiet: bool) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -169,6 +170,19 @@ def test_who_says_whom_to_hide_has_him_hidden(pipeline, video, tmp_path):
     assert done.exit_code == 0, done.output
     for frame in decoded(out):  # this detector never says that it looked
         np.testing.assert_allclose(frame, 40, atol=5)
+
+
+def test_of_several_files_each_has_an_audit_of_its_own(pipeline, video, tmp_path):
+    (tmp_path / "clips").mkdir()
+    for name, frames in (("a", 3), ("b", 5)):
+        write_video(tmp_path / "clips" / f"{name}.mp4", frames)
+    told = ("--policy", "privacy", "--set", f"privacy.audit={tmp_path / 'audit.json'}")
+    done = invoke("run", tmp_path / "clips", tmp_path / "out", *told)
+    assert done.exit_code == 0, done.output
+    frames = {
+        name: json.loads((tmp_path / f"audit-{name}.json").read_text())["frames"] for name in "ab"
+    }
+    assert frames == {"a": 3, "b": 5}
 
 
 def test_quiet_says_nothing_when_all_is_well(pipeline, video, tmp_path):
