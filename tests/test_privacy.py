@@ -199,6 +199,18 @@ def test_who_was_just_found_is_covered_where_he_may_have_been_before() -> None:
     assert before[:, 260:].all()
 
 
+def test_where_the_policy_itself_fails_nothing_leaves_of_what_it_holds() -> None:
+    policy = privacy("privacy.delay_frames=2")
+    out = [r for k in range(6) for r in policy.push(found(k))]
+    assert exposed(out[-1].frame.image).all()
+    policy._queue._stand_in = None  # no memory is left to paint with
+    with pytest.raises(TypeError):
+        policy.push(found(6, HERE))
+    later = [*policy.blind(noise(6), "policy raised"), *policy.flush()]
+    assert [r.frame.index for r in later] == [4, 5, 6]
+    assert not any(exposed(r.frame.image).any() for r in later)
+
+
 def test_a_result_that_came_before_is_no_news() -> None:
     policy = privacy()
     index = steady(policy)

@@ -14,7 +14,7 @@ from stream.effects import StandIn
 from stream.frame import FrameResult
 from stream.privacy.audit import Audit
 from stream.privacy.certainty import FASTEST
-from stream.privacy.cover import head_box, paint_box
+from stream.privacy.cover import BLANK, head_box, paint_box
 
 Box = NDArray[np.float32]
 
@@ -77,6 +77,13 @@ class Queue:
     def flush(self) -> list[FrameResult]:
         """All that are held."""
         return self._let_go(0)
+
+    def blank(self) -> None:
+        """Hide all of all that are held."""
+        for leaving in self._held:
+            leaving.result.frame.image[:] = BLANK
+            self._audit.covered_late += not leaving.whole
+            leaving.whole = True
 
     def forget(self) -> None:
         """In none of these a face was that is found from now on."""

@@ -68,7 +68,7 @@ DRIFT, MOST_DRIFT = 0.02, 0.4
 class PrivacyPolicy:
     """See the module. Not thread-safe.
 
-    If it raises, nothing has left: call :meth:`blind` with the frame.
+    If it raises, nothing of the frame has left, nor will of those held: call :meth:`blind` with it.
 
     Args:
         choice: of whom what is hidden.
@@ -133,6 +133,13 @@ class PrivacyPolicy:
         cause = broken(result) or ("old result" if result.frame.index <= self._newest else "")
         if cause:
             return self.blind(result.frame, cause)
+        try:
+            return self._pushed(result)
+        except BaseException:  # nobody knows any more who is in what is held back
+            self._queue.blank()
+            raise
+
+    def _pushed(self, result: FrameResult) -> list[FrameResult]:
         if self._before is not None and self._before.image.shape != result.frame.image.shape:
             self.restarted("size changed", ids_kept=True)
         self._see_ends(result)
