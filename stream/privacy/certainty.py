@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -174,7 +173,10 @@ def is_whole(mask: OcclusionMask) -> bool:
 
 def is_on(mask: OcclusionMask, box_px: Box) -> bool:
     """Whether a whole mask's face is where the tracker has it, and as large."""
-    outline = cv2.convexHull(cv2.findNonZero(mask.region.astype(np.uint8)))[:, 0]
+    rows = np.flatnonzero(mask.region.any(1))
+    left, right = mask.region[rows].argmax(1), mask.region[rows, ::-1].argmax(1)
+    ends = np.concatenate([left, mask.region.shape[1] - 1 - right])  # of each row: farthest any way
+    outline = np.stack([ends, np.tile(rows, 2)], 1)
     spots = np.linalg.solve(mask.frame_to_face[:, :2], (outline - mask.frame_to_face[:, 2]).T)
     about = np.concatenate([spots.min(1), spots.max(1)]).astype(np.float32)
     return bool(iou(about[None], box_px[None])[0, 0] >= SAME_FACE_IOU)
