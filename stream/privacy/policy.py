@@ -34,7 +34,9 @@ What had left by then is counted.  A face that jumps counts as found.
 
 What remains: a face that the detector does not find is not covered, and neither is what of one that
 had left before it was found; where the mask decides, it may be wrong (``MARGIN`` of ``cover.py`` takes its
-edge off what is kept); ids are believed as long as no face is unsure.
+edge off what is kept); ids are believed as long as no face is unsure, but for who may be one of those named
+under a new id (``choice.py``).  The face is what the mesh spans and a rim: hair, ears and the top of a
+forehead are hidden with "both".
 """
 
 from __future__ import annotations
