@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -164,6 +165,27 @@ def test_effect_set_and_config_reach_the_effect(pipeline, video, tmp_path):
     np.testing.assert_allclose(decoded(out)[0][5, 5], 40, atol=5)
 
 
+def test_who_says_whom_to_hide_has_him_hidden(pipeline, video, tmp_path):
+    out = tmp_path / "out.mp4"
+    done = invoke("run", video, out, "--hide", "all")
+    assert done.exit_code == 0, done.output
+    for frame in decoded(out):  # this detector never says that it looked
+        np.testing.assert_allclose(frame, 40, atol=5)
+
+
+def test_of_several_files_each_has_an_audit_of_its_own(pipeline, video, tmp_path):
+    (tmp_path / "clips").mkdir()
+    for name, frames in (("a", 3), ("b", 5)):
+        write_video(tmp_path / "clips" / f"{name}.mp4", frames)
+    told = ("--policy", "privacy", "--set", f"privacy.audit={tmp_path / 'audit.json'}")
+    done = invoke("run", tmp_path / "clips", tmp_path / "out", *told)
+    assert done.exit_code == 0, done.output
+    frames = {
+        name: json.loads((tmp_path / f"audit-{name}.json").read_text())["frames"] for name in "ab"
+    }
+    assert frames == {"a": 3, "b": 5}
+
+
 def test_quiet_says_nothing_when_all_is_well(pipeline, video, tmp_path):
     done = invoke("run", video, tmp_path / "out.mp4", "--quiet")
     assert (done.exit_code, done.output) == (0, "")
@@ -212,11 +234,12 @@ def bad_inputs(folder):
             [video, out, "--effect", "sticker", "--set", "effect.sticker=gone.png"], ["gone.png"]
         ),
         "twice": ([video, out, "--json", out], ["new.mp4", "two outputs"]),
+        "hide": ([video, out, "--policy", "open", "--hide", "all"], ["--hide", "privacy", "open"]),
     }  # fmt: skip
 
 
 CASES = ("missing", "directory", "empty", "text", "sound", "unwritable", "a directory as output",
-         "output is input", "suffix", "effect", "key", "config", "value", "sticker", "twice")  # fmt: skip
+         "output is input", "suffix", "effect", "key", "config", "value", "sticker", "twice", "hide")  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
