@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import av
+
 from configs.settings import LiveSettings
-from stream.live import LiveOptions, LiveSource, open_remote
-from stream.names import scheme_of
+from stream.dial import LiveOptions, reason
+from stream.errors import SourceError
+from stream.live import LiveSource
+from stream.names import scheme_of, shown
 from stream.pattern import PatternSource
-from stream.sources import FileSource, Source
+from stream.sources import ContainerSource, FileSource, Source
 from stream.stdio import StdinSource
 
 
@@ -31,8 +35,15 @@ def standard_input(name: str, options: LiveOptions) -> Source:
 
 
 def web(name: str, options: LiveOptions) -> Source:
-    """A file that lies elsewhere; what has no end is live."""
-    return open_remote(name, options)
+    """A file that lies elsewhere and has an end, or a stream that has none."""
+    try:
+        container = av.open(name, timeout=(options.open_seconds, options.read_seconds))
+    except av.FFmpegError as error:
+        raise SourceError(f"{shown(name)}: cannot be opened ({reason(error)})") from None
+    if container.duration is not None:
+        return ContainerSource(container, shown(name))
+    container.close()
+    return LiveSource(name, options)
 
 
 def pattern(name: str, options: LiveOptions) -> Source:

@@ -20,10 +20,11 @@ from stream.bench.servers.lossy import Lossy
 from stream.bench.servers.mute import Mute, free_port
 from stream.bench.servers.publisher import Publisher, Take
 from stream.bench.servers.relay import Relay
+from stream.dial import LiveOptions
 from stream.encode import VideoSink
 from stream.errors import SinkPathError, SourceError
 from stream.frame import Frame, FrameResult
-from stream.live import LiveOptions, LiveSource, fitted
+from stream.live import LiveSource, fitted
 from stream.publish import PublishSink
 from stream.sources import SourceInfo
 from tests.clips import unchanged

@@ -19,9 +19,10 @@ import numpy as np
 import pytest
 
 from stream.bench.servers.relay import Relay
+from stream.dial import LiveOptions
 from stream.errors import SourceError
 from stream.frame import Frame, FrameResult
-from stream.live import LiveOptions, LiveSource
+from stream.live import LiveSource
 from stream.publish import PublishSink
 from stream.sources import SourceInfo
 from tests.clips import write_clip
