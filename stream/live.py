@@ -181,7 +181,8 @@ class LiveSource:
             return next(self._pictures) if self._pictures else None
         except (av.FFmpegError, SourceError, SrtError, StopIteration) as error:
             cause = reason(error)
-        self.breaks[cause] = self.breaks.get(cause, 0) + 1
+        if not self._closed:
+            self.breaks[cause] = self.breaks.get(cause, 0) + 1
         self._disconnect()
         return None
 

@@ -32,6 +32,9 @@ SLACK_SECONDS = 0.1
 
 NAP_SECONDS = 0.1
 
+PATIENCE_SECONDS = 0.5
+"""FFmpeg cannot be told to stop waiting for the next segment; the thread ends when it comes."""
+
 REMEMBERED = 64
 """Key frames."""
 
@@ -48,7 +51,7 @@ def ahead(packets: Iterator[T], stopped: Callable[[], bool]) -> Generator[T, Non
         packets: what may wait for its next.
         stopped: asked again and again; true: nobody wants more.
     """
-    with Prefetch(packets, AHEAD_PACKETS) as waiting:
+    with Prefetch(packets, AHEAD_PACKETS, patience_seconds=PATIENCE_SECONDS) as waiting:
         while not stopped():
             try:
                 yield waiting.get(NAP_SECONDS)
