@@ -90,7 +90,8 @@ class Call:
             self._hang_up()
             raise
         self.bursts = comes_in_bursts(self.container.format.name)
-        video, sound = self.container.streams.video[0], self.container.streams.audio[:1]
+        video = self.container.streams.video[0]
+        sound = [one for one in self.container.streams.audio if one.codec_context is not None][:1]
         self._packets = cast("Packets", self.container.demux(video, *sound))
 
     def packets(self) -> Packets:

@@ -60,7 +60,7 @@ class LiveSource:
         self.damage: str | None = None
         self.breaks: dict[str, int] = {}
         self.damaged = 0
-        self._closed = False
+        self._closed = self._unheard = False
         self._heard: list[Sound] = []
         self._timeline = Timeline()
         self._played = Played()
@@ -81,6 +81,8 @@ class LiveSource:
         found = [f"lost {count} times: {cause}" for cause, count in sorted(self.breaks.items())]
         if self.damaged:
             found.append(f"{self.damaged} packets or pictures were damaged")
+        if self._unheard:
+            found.append("sound came later; it is left out, for the outputs began without")
         mended = self._timeline.mended.items()
         found += [f"{count} time stamps were {how}; mended" for how, count in mended if count]
         return [f"{shown(self._name)}: {what}" for what in found]
@@ -151,7 +153,11 @@ class LiveSource:
             return packet.decode()
         except (av.error.InvalidDataError, av.error.ArgumentError):
             self.damaged += 1  # lost on the way
-            return []
+        except av.FFmpegError:
+            if packet.stream.type == "video":
+                raise
+            self.damaged += 1  # sound of a kind that is not handled is no reason to break off
+        return []
 
     def _hear(self, piece: av.AudioFrame, hearing: Hearing) -> None:
         """Keep a piece of sound for the next frame, if its place is known."""
@@ -214,6 +220,7 @@ class LiveSource:
         image = fitted(image, self.info.height, self.info.width)
         time_seconds = self._timeline(stamp, now)
         heard, self._heard = tuple(self._heard), []
+        self._unheard |= bool(heard) and not self.info.sound
         return Frame(
             image, index, time_seconds, self.info.name, epoch=epoch, received_seconds=now,
             sound=heard,
