@@ -15,6 +15,7 @@ from stream.errors import SourceError
 from stream.live import LiveSource
 from stream.names import scheme_of, shown
 from stream.pattern import PatternSource
+from stream.raw import raw_form
 from stream.sources import ContainerSource, FileSource, Source
 from stream.stdio import StdinSource
 
@@ -32,6 +33,11 @@ def live(name: str, options: LiveOptions) -> Source:
 def standard_input(name: str, options: LiveOptions) -> Source:
     """A pipe."""
     return StdinSource()
+
+
+def raw(name: str, options: LiveOptions) -> Source:
+    """Raw pictures in a pipe."""
+    return StdinSource(raw_form(name))
 
 
 def web(name: str, options: LiveOptions) -> Source:
@@ -52,14 +58,14 @@ def pattern(name: str, options: LiveOptions) -> Source:
 
 
 INLETS: dict[str, Callable[[str, LiveOptions], Source]] = {
-    "": file, "file": file, "pattern": pattern, "-": standard_input,
+    "": file, "file": file, "pattern": pattern, "-": standard_input, "raw": raw,
     "http": web, "https": web,
     **dict.fromkeys(("camera", "rtsp", "rtsps", "rtmp", "rtmps", "udp", "srt"), live),
 }  # fmt: skip
 """Kind of the name -> what opens it. A name of no kind is a path."""
 
 
-DEVICES = ("camera", "pattern")
+DEVICES = ("camera", "pattern", "raw")
 """Kinds that are named without slashes."""
 
 
@@ -83,7 +89,7 @@ def open_source(name: str, settings: LiveSettings | None = None) -> Source:
         # Only the scheme is repeated: the rest may hold a password.
         known = ", ".join(f"{k}://" for k in sorted(INLETS) if k not in ("", "-", *DEVICES))
         raise ValueError(
-            f"unknown source {kind}://...; known: a path, -, camera:N, pattern:, {known}"
+            f"unknown source {kind}://...; known: a path, -, raw:WxH, camera:N, pattern:, {known}"
         )
     return INLETS[kind](name, options_of(settings))
 
