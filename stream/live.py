@@ -121,7 +121,9 @@ class LiveSource:
             SourceError: nothing can be decoded, or it is of a kind that is not handled.
         """
         stream = call.container.streams.video[0]
-        stream.thread_type = "SLICE"  # frame threads would hold pictures back
+        # Frame threads would hold pictures back; with a thread for each slice, of a picture whose first
+        # slice was lost the second last one is shown, and it is not marked as damaged.
+        stream.codec_context.thread_count = 1
         stream.codec_context.flags |= av.codec.context.Flags.low_delay
         since, keyed, hearing, strays = time.monotonic(), False, Hearing(), Strays()
         pace = Pace() if call.bursts else None
@@ -142,6 +144,7 @@ class LiveSource:
                         self.damaged += 1
                     else:
                         colour_of(piece, shown(self._name))  # of another connection it may be HDR
+                        self.damaged += piece.is_corrupt
                         if pace:
                             self._sleep(pace.wait_seconds(stamp_of(piece), time.monotonic()))
                         yield piece
