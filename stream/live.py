@@ -144,7 +144,7 @@ class LiveSource:
                         self.damaged += 1
                     else:
                         colour_of(piece, shown(self._name))  # of another connection it may be HDR
-                        self.damaged += piece.is_corrupt
+                        self.damaged += packet.is_corrupt or piece.is_corrupt
                         if pace:
                             self._sleep(pace.wait_seconds(stamp_of(piece), time.monotonic()))
                         yield piece
