@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stream import srt
 from stream.bench.servers.card import drawn, number_of
 from stream.bench.servers.mute import Mute, free_port
 from stream.dial import LiveOptions
@@ -34,6 +36,19 @@ from tests.foreign import (
     card_clip,
     needs_ffmpeg,
     sending,
+)
+
+
+def has_srt() -> bool:
+    try:
+        srt.library()
+    except SrtError:
+        return False
+    return True
+
+
+needs_srt = pytest.mark.skipif(
+    os.environ.get("S3POT_SERVERS") != "required" and not has_srt(), reason="libsrt: make apt"
 )
 
 SECRET = "0123456789-secret"
@@ -143,6 +158,7 @@ def test_a_mute_peer_of_rtmp_is_given_up_and_the_key_is_not_told() -> None:
     assert SECRET not in f"{caught.value!r} {caught.value.__cause__!r}"
 
 
+@needs_srt
 def test_a_port_that_nobody_answers_on_is_given_up_and_the_passphrase_is_not_told() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
         mute.bind(("127.0.0.1", 0))
@@ -200,6 +216,7 @@ def sending_late(seconds: float, clip: Path, *to: object) -> Iterator[None]:
         thread.join()
 
 
+@needs_srt
 def test_who_listens_does_not_wait_longer_than_is_asked_for() -> None:
     url = f"srt://:{free_port(socket.SOCK_DGRAM)}?passphrase={SECRET}"
     with pytest.raises(SourceError, match="nobody called in time") as caught:
@@ -254,5 +271,16 @@ def test_names_of_srt_are_ffmpegs() -> None:
         "streamid": "#!::r=a/b,m=request", "passphrase": "a&b", "latency": "200000"
     }  # fmt: skip
     assert place_of("srt://:9000").listens
+
+
+@needs_srt
+def test_an_option_that_srt_refuses_is_named_without_its_value() -> None:
     with pytest.raises(SourceError, match="passphrase is not as SRT wants it"):
         LiveSource("srt://127.0.0.1:9?passphrase=short", SHORT)
+
+
+def test_without_the_library_it_is_said_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(srt.ctypes.util, "find_library", lambda name: None)
+    srt.library.cache_clear()
+    with pytest.raises(SourceError, match="needs libsrt, which is not installed"):
+        LiveSource("srt://127.0.0.1:9", SHORT)
