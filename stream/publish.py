@@ -22,12 +22,14 @@ from urllib.parse import urlsplit
 
 import av
 
+from stream import srt
 from stream.errors import SinkPathError
 from stream.frame import FrameResult
 from stream.names import scheme_of, shown
 from stream.picture import from_rgb
 from stream.sound import SoundTrack
 from stream.sources import SourceInfo
+from stream.srt_name import SrtError
 
 FORMATS = {"rtsp": "rtsp", "rtmp": "flv", "rtmps": "flv", "udp": "mpegts", "srt": "mpegts"}
 """Scheme of the name -> FFmpeg's format."""
@@ -148,7 +150,7 @@ class PublishSink:
         notes: what a person should know.
 
     Raises:
-        SinkPathError: the scheme is unknown.
+        SinkPathError: the scheme is unknown, or what the name of SRT says.
     """
 
     def __init__(
@@ -158,6 +160,11 @@ class PublishSink:
         if scheme_of(url) not in FORMATS:
             known = ", ".join(f"{scheme}://" for scheme in FORMATS)
             raise SinkPathError(f"{shown(url)}: nothing can be sent there; known: {known}")
+        if scheme_of(url) == "srt":
+            try:
+                srt.check(url)  # the sender's process could not say what is wrong
+            except SrtError as error:
+                raise SinkPathError(f"{shown(url)}: {error}") from None
         self._url, self._info = url, info
         self._how = (crf, preset, transport)
         self._sending: Sending | None = None

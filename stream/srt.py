@@ -74,6 +74,16 @@ def library() -> ctypes.CDLL:
     return found
 
 
+def check(url: str) -> None:
+    """Whether a connection could be tried.
+
+    Raises:
+        SrtError: not with this name, or not on this machine.
+    """
+    place_of(url)
+    library()
+
+
 class Connection:
     """One connection, as a file to read from or to write to.
 

@@ -20,7 +20,7 @@ from stream import srt
 from stream.bench.servers.card import drawn, number_of
 from stream.bench.servers.mute import Mute, free_port
 from stream.dial import LiveOptions
-from stream.errors import SourceError
+from stream.errors import SinkPathError, SourceError
 from stream.frame import Frame
 from stream.live import LiveSource
 from stream.publish import PublishSink
@@ -260,6 +260,8 @@ def suppress_mute() -> Iterator[None]:
 def test_names_of_srt_that_say_nothing_useful_are_refused(url: str, wrong: str) -> None:
     with pytest.raises(SrtError, match=wrong):
         place_of(url)
+    with pytest.raises(SinkPathError, match=wrong):
+        PublishSink(url, INFO)
 
 
 def test_names_of_srt_are_ffmpegs() -> None:
