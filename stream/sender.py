@@ -1,6 +1,7 @@
 """``python -m stream.sender``: the process behind :class:`stream.publish.PublishSink`.
 
 Standard input: a line of JSON (url, format, transport), then a NUT stream, which is sent on as it is.
+It imports little: who waits for a receiver that is back waits for this process to start.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import Any, cast
 import av
 
 from stream import srt
+from stream.incoming import AsItComes
 from stream.names import scheme_of
 from stream.srt_name import place_of
-from stream.stdio import AsItComes
 
 LIMITS_SECONDS = (5.0, 5.0)
 """To connect, and for a packet to be taken."""

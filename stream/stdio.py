@@ -13,6 +13,7 @@ import av
 
 from stream.errors import NotAVideoError, SinkError
 from stream.frame import Frame, FrameResult
+from stream.incoming import AsItComes
 from stream.raw import RawForm
 from stream.sinks import line_of
 from stream.sources import ContainerSource, SourceInfo
@@ -95,23 +96,6 @@ class LinePipe:
 
     def abort(self) -> None:
         """What is written is written."""
-
-
-class AsItComes:
-    """A pipe read by what is there: ``read`` itself would wait until all that was asked for is.
-
-    Attributes:
-        taken: bytes so far.
-    """
-
-    def __init__(self, pipe: BufferedReader) -> None:
-        self._pipe, self.taken = pipe, 0
-
-    def read(self, size: int) -> bytes:
-        """At most ``size`` bytes; none at the end."""
-        data = self._pipe.read1(size)
-        self.taken += len(data)
-        return data
 
 
 class StdinSource(ContainerSource):
