@@ -21,6 +21,7 @@ from fractions import Fraction
 from urllib.parse import urlsplit
 
 import av
+from av.video.frame import PictureType
 
 from stream import srt
 from stream.errors import SinkPathError
@@ -45,6 +46,9 @@ PORTS = {"rtsp": 554, "rtmp": 1935, "rtmps": 443}
 ANSWER_SECONDS = 1.0
 
 TIME_BASE = Fraction(1, 90000)
+
+KEY_SECONDS = 1
+"""From one key frame to the next, also where fewer pictures come than the source said."""
 
 
 class Pipe:
@@ -99,6 +103,7 @@ class Sending:
         self._stream.pix_fmt = "yuv420p"
         self._sound = SoundTrack(self._output) if info.sound else None
         self._info = info
+        self._keyed: Fraction | None = None  # when the last key frame was
 
     def send(self, result: FrameResult) -> None:
         """Encode a picture and pass it on; errors as of :class:`Pipe`."""
@@ -108,6 +113,9 @@ class Sending:
         image = result.frame.image[:height, :width]
         picture = from_rgb(image, self._info.colour, "yuv420p")
         picture.pts, picture.time_base = round(result.frame.time / TIME_BASE), TIME_BASE
+        if self._keyed is None or result.frame.time - self._keyed >= KEY_SECONDS:
+            self._keyed = result.frame.time
+            picture.pict_type = PictureType.I
         self._output.mux(self._stream.encode(picture))
         if self._sound is not None:
             frame = result.frame

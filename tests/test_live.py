@@ -213,6 +213,35 @@ def test_a_receiver_that_dies_costs_pictures_and_nothing_else(relay: Relay) -> N
     assert sink.notes[0].startswith(f"rtsp://127.0.0.1:{relay.port}/out: lost ")
 
 
+def test_who_comes_late_finds_a_key_frame_every_second_however_few_pictures_come(
+    relay: Relay,
+) -> None:
+    sink = PublishSink(relay.url("out"), SourceInfo("x", 48, 64, rate=Fraction(25)))
+    found: list[tuple[float, bool]] = []
+
+    def read() -> None:
+        opened(relay.url("out")).close()
+        with av.open(relay.url("out"), options={"rtsp_transport": "tcp"}) as stream:
+            for packet in stream.demux(video=0):
+                if packet.pts is not None:
+                    found.append((float(packet.pts * packet.time_base), packet.is_keyframe))
+                if len(found) == 20:
+                    return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for index in range(0, 5000, 10):  # a 10th of what was said
+        sink.write(result(index))
+        time.sleep(0.02)
+        if not reader.is_alive():
+            break
+    reader.join(20)
+    sink.close()
+    keys = [second for second, key in found if key]
+    assert len(keys) >= 5
+    assert max(b - a for a, b in pairwise(keys)) < 1.3
+
+
 def test_nobody_is_started_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[str] = []
     real = publish.Sending
