@@ -79,7 +79,7 @@ class Job:
                 failed.callback(sink.abort)
                 thread = self._thread(sink, name, late=self.info.live or is_remote(name))
                 failed.callback(thread.abort)
-                self._sinks[shown(name)] = sink, thread
+                self._sinks[name] = sink, thread  # two that differ in a key are shown as one
             threads = [thread for _, thread in self._sinks.values()]
             self._composer = Composer(
                 policy,
@@ -108,7 +108,10 @@ class Job:
         )  # fmt: skip
         for name, (sink, thread) in self._sinks.items():
             lost = thread.dropped + (sink.dropped if isinstance(sink, PublishSink) else Counter())
-            report.sink_drops |= {name: lost} if lost else {}
+            if lost:
+                report.sink_drops[shown(name)] = lost + report.sink_drops.get(
+                    shown(name), Counter()
+                )
         if isinstance(self._work, Pipeline):
             bank, references = self._work.bank, self._work.references
             report.references, report.inventions = bank.served, bank.inventions

@@ -24,12 +24,14 @@ from urllib.parse import urlsplit
 import av
 from av.video.frame import PictureType
 
+from stream import srt
 from stream.errors import SinkPathError
 from stream.frame import FrameResult
 from stream.names import scheme_of, shown
 from stream.picture import from_rgb
 from stream.sound import SoundTrack
 from stream.sources import SourceInfo
+from stream.srt_name import SrtError
 
 FORMATS = {"rtsp": "rtsp", "rtmp": "flv", "rtmps": "flv", "udp": "mpegts", "srt": "mpegts"}
 """Scheme of the name -> FFmpeg's format."""
@@ -43,6 +45,9 @@ PORTS = {"rtsp": 554, "rtmp": 1935, "rtmps": 443}
 """Where it is asked whether anybody listens, before a sender is started for the second time."""
 
 ANSWER_SECONDS = 1.0
+
+KEY_EVERY_SECONDS = Fraction(1)
+"""From one key frame to the next, also where fewer pictures come than the source said."""
 
 WELCOME_SECONDS, WELCOME_EVERY_SECONDS = 2, Fraction(1, 4)
 """Who reads comes back just after the server does, and sees nothing before a key frame: at first
@@ -103,8 +108,8 @@ class Sending:
         self._stream.pix_fmt = "yuv420p"
         self._sound = SoundTrack(self._output) if info.sound else None
         self._info = info
-        self._first: Fraction | None = None
-        self._keyed = Fraction(0)
+        self._first: Fraction | None = None  # picture
+        self._keyed: Fraction | None = None  # when the last key frame was
 
     def send(self, result: FrameResult) -> None:
         """Encode a picture and pass it on; errors as of :class:`Pipe`."""
@@ -114,20 +119,22 @@ class Sending:
         image = result.frame.image[:height, :width]
         picture = from_rgb(image, self._info.colour, "yuv420p")
         picture.pts, picture.time_base = round(result.frame.time / TIME_BASE), TIME_BASE
-        if self._welcomes(result.frame.time):
+        if self._is_key(result.frame.time):
             picture.pict_type = PictureType.I
         self._output.mux(self._stream.encode(picture))
         if self._sound is not None:
-            self._output.mux(list(self._sound.write(result.frame.sound)))
+            frame = result.frame
+            self._output.mux(list(self._sound.write(frame.sound, until=frame.time)))
 
-    def _welcomes(self, time: Fraction) -> bool:
-        """Whether a picture is to be a key frame although the encoder need not."""
+    def _is_key(self, time: Fraction) -> bool:
+        """Whether a picture is to be a key frame, for who begins to read here."""
         if self._first is None:
-            self._first = self._keyed = time
-        if time - self._first > WELCOME_SECONDS or time - self._keyed < WELCOME_EVERY_SECONDS:
-            return False
-        self._keyed = time
-        return True
+            self._first = time
+        welcome = time - self._first < WELCOME_SECONDS
+        every = WELCOME_EVERY_SECONDS if welcome else KEY_EVERY_SECONDS
+        due = self._keyed is None or time - self._keyed >= every
+        self._keyed = time if due else self._keyed
+        return due
 
     def close(self, *, drain: bool) -> None:
         """End it; with ``drain`` it may first send what it has."""
@@ -167,7 +174,7 @@ class PublishSink:
         notes: what a person should know.
 
     Raises:
-        SinkPathError: the scheme is unknown.
+        SinkPathError: the scheme is unknown, or what the name of SRT says.
     """
 
     def __init__(
@@ -177,6 +184,11 @@ class PublishSink:
         if scheme_of(url) not in FORMATS:
             known = ", ".join(f"{scheme}://" for scheme in FORMATS)
             raise SinkPathError(f"{shown(url)}: nothing can be sent there; known: {known}")
+        if scheme_of(url) == "srt":
+            try:
+                srt.check(url)  # the sender's process could not say what is wrong
+            except SrtError as error:
+                raise SinkPathError(f"{shown(url)}: {error}") from None
         self._url, self._info = url, info
         self._how = (crf, preset, transport)
         self._sending: Sending | None = None

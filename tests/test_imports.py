@@ -95,3 +95,11 @@ def test_the_walk_sees_an_import_inside_a_function(tmp_path: Path):
     path = tmp_path / "m.py"
     path.write_text("def f():\n    from torch import nn\n    import av.error\n")
     assert imported(path) == {"torch": 2, "av": 3}
+
+
+def test_a_sender_starts_without_the_rest():
+    code = "import sys, stream.sender; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert "av" in loaded
+    assert not loaded & {"scipy", "torch", "cv2", "mediapipe", "pydantic", "trackers", "s3pot"}
