@@ -77,9 +77,9 @@ class Absentees:
         return [one.box_px for one in self._missing.values()]
 
     @property
-    def blinding(self) -> int:
-        """For how many the whole picture is to be covered."""
-        return sum(one.blinds for one in self._missing.values())
+    def blinding(self) -> list[int]:
+        """Those for whom the whole picture is to be covered."""
+        return [track_id for track_id, one in self._missing.items() if one.blinds]
 
     def add(self, track_id: int, box_px: Box, end: End) -> None:
         """A face ended; ``box_px`` is its last one."""

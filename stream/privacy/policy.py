@@ -37,6 +37,7 @@ edge off what is kept); ids are believed as long as no face is unsure.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,7 +46,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.effects import StandIn
-from stream.frame import Frame, FrameResult
+from stream.frame import Frame, FrameResult, Verdict
 from stream.patch import Image
 from stream.privacy.audit import Audit, in_a_word
 from stream.privacy.certainty import Certainty, Memory, broken
@@ -129,7 +130,7 @@ class PrivacyPolicy:
         self._gate.close(in_a_word(cause))
         for memory in self._memories.values():
             memory.steady = 0
-        return self._leave(FrameResult(frame, (), ()), [])
+        return self._leave(FrameResult(frame, (), ()), [], {})
 
     def push(self, result: FrameResult) -> list[FrameResult]:
         """One result in; what may leave of the one of ``delay_frames`` ago out, if there is one."""
@@ -148,7 +149,7 @@ class PrivacyPolicy:
         self._cover_late([f.box_px for f, hide in zip(result.faces, hidden, strict=True)
                           if f in born and hide != "neither"])  # fmt: skip
         self._before = result.frame
-        return self._leave(result, hidden)
+        return self._leave(result, hidden, states)
 
     def flush(self) -> list[FrameResult]:
         """What is still held, at the end of a stream or where it pauses."""
@@ -202,7 +203,7 @@ class PrivacyPolicy:
             if doubt:
                 self.audit.doubts[doubt] += 1
         self.audit.faces.update(state.value for state in states.values())
-        self.audit.faces["lost"] += self._absentees.blinding
+        self.audit.faces["lost"] += len(self._absentees.blinding)
         return states
 
     def _open(self, result: FrameResult, states: dict[int, Certainty]) -> None:
@@ -233,9 +234,14 @@ class PrivacyPolicy:
                     leaving.leaked = True
                     self.audit.possible_leaks += 1
 
-    def _leave(self, result: FrameResult, hidden: list[Hide]) -> list[FrameResult]:
+    def _leave(
+        self, result: FrameResult, hidden: list[Hide], states: Mapping[int, Certainty]
+    ) -> list[FrameResult]:
         """Cover the picture, hold it back, and let go what is held too long."""
-        leaving = self._covered(result, hidden)
+        told = dict.fromkeys(self._absentees.blinding, Certainty.LOST.value)
+        told |= {track_id: state.value for track_id, state in states.items()}
+        verdict = Verdict(told, self._gate.cause)
+        leaving = self._covered(replace(result, verdict=verdict), hidden)
         self._count(leaving, hidden)
         self._recent.append(leaving)
         self._held.append(leaving)
