@@ -27,7 +27,7 @@ class Mute:
 
     def __init__(self, settings, source: PeerSource) -> None:
         self.board, self.switch = Board(settings), Switch(settings)
-        self.ended, self.covered_frames = "", None
+        self.ended, self.audit = "", None
         self.closed: list[str] = []
 
     def close(self, why: str = "") -> None:
