@@ -162,7 +162,7 @@ def test_all_watch_one_source_and_a_source_that_is_not_there_says_so(camera, sho
         until(lambda: text(browser, "nothing-title") == "Nothing comes in")
         until(lambda: "cannot be opened" in text(browser, "nothing-why"), what="the reason")
         shot(browser, "nothing")
-        assert text(browser, "status") == "Waiting for pictures"
+        assert text(browser, "status") == "Waiting"
     with served(str(camera), *GREEN, "--effect", "solid") as address, chromium() as browser:
         browser.get(address)
         press(browser, "watch")

@@ -48,7 +48,7 @@ async function start(mode, after, own) {
     try {
       await overWebRTC(mine);
     } catch (error) {
-      if (error.status === 503 || stream !== mine) throw error;
+      if (error.status === 503 || error instanceof TypeError || stream !== mine) throw error;
       await overHTTP(mine, view, () => stream === mine);
     }
     if (stream !== mine) return release(mine);
@@ -60,7 +60,6 @@ async function start(mode, after, own) {
     await stop();
     status("bad", "Not connected");
     nothing("Nothing comes in", sentence(error.message));
-    tell(sentence(error.message));
   }
 }
 
@@ -150,7 +149,7 @@ function show(state) {
     status("wait", "No signal");
     nothing(null);
   } else {
-    status("wait", "Waiting for pictures");
+    status("wait", "Waiting");
     nothing("Nothing comes in", sentence(state.note) || sentence(state.ended) || "Waiting for the first picture.");
   }
 }
@@ -158,6 +157,7 @@ function show(state) {
 // --- what may be set -------------------------------------------------------------------------
 
 function buttons() {
+  document.body.classList.toggle("idle", !stream);
   $("camera").hidden = !about.camera || stream?.mode === "camera";
   $("watch").hidden = about.watch === null || stream?.mode === "watch";
   $("watch").textContent = `Watch ${about.watch ?? ""}`.trim();

@@ -84,7 +84,7 @@ function privacy(state) {
   $("cover").hidden = !state?.covered || !state.frames;
   if (!state?.private) return;
   $("cover-why").textContent = cause(state.covered);
-  $("covered").textContent = state.covered ? `Covered now: ${cause(state.covered)}.` : "Open: every face in it is hidden as chosen.";
+  $("covered").textContent = state.covered ? `Covered now: ${cause(state.covered)}.` : "Not covered as a whole: each face is hidden as its state says.";
   const counts = Object.entries(state.causes).sort(([, a], [, b]) => b - a);
   $("causes").hidden = !counts.length;
   $("causes").replaceChildren(...counts.map(([why, n]) => {
