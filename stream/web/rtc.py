@@ -34,7 +34,7 @@ LEAST_STEP_SECONDS = 1 / 31
 CONNECT_SECONDS = 15.0
 """A link that is not up after so long is dead."""
 
-SILENT_SECONDS = 6.0
+SILENT_SECONDS = 5.0
 """So is one over which nothing came for so long: a browser that shows pictures reports on them every
 second.  (ICE's own check would take half a minute.)"""
 
