@@ -27,6 +27,7 @@ def state_of(shown: Shown, camera: Camera | None = None) -> dict[str, Any]:
         "fps": round(tally.fps, 1),
         "frames": tally.frames,
         "latency_ms": [round(1000 * seconds) for seconds in latency] if latency else None,
+        "waited_ms": round(1000 * camera.source.waited_seconds) if camera else None,
         "encoding_ms": round(1000 * link.encoding_seconds) if link else None,
         "drops": {k: v for k, v in {**tally.drops, **dropped}.items() if v},
         "failures": dict(tally.failures),

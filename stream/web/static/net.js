@@ -65,8 +65,21 @@ export async function overWebRTC(mine) {
 
 function show({ track, receiver, streams }) {
   if (track.kind === "video") receiver.jitterBufferTarget = 0; // sooner rather than smoother
+  if (track.kind === "video") watchFrames(track);
   const stream = streams[0] ?? new MediaStream([track]);
   if ($("video").srcObject?.id !== stream.id) $("video").srcObject = stream;
+}
+
+const drawn = []; // of the last pictures: ms from the arrival of a picture until it is on the screen
+
+function watchFrames(track) {
+  drawn.length = 0;
+  const next = (_, { receiveTime, expectedDisplayTime }) => {
+    if (receiveTime) drawn.push(expectedDisplayTime - receiveTime);
+    if (drawn.length > 30) drawn.shift();
+    if (track.readyState === "live") $("video").requestVideoFrameCallback(next);
+  };
+  $("video").requestVideoFrameCallback?.(next);
 }
 
 function gathered(peer) {
@@ -134,9 +147,10 @@ export async function measured(mine) {
   const decode = mean(got, before.got, "totalDecodeTime", "framesDecoded");
   // The server knows that a picture is whole when the next one begins.
   const next = sent?.framesPerSecond ? 1000 / sent.framesPerSecond : null;
+  const shown = drawn.length ? drawn.reduce((all, ms) => all + ms) / drawn.length : null;
   return {
     round: pair ? 1000 * pair.currentRoundTripTime : null,
     up: encode === null || next === null ? null : encode + queue + next,
-    down: wait === null || decode === null ? null : wait + decode,
+    down: shown ?? (wait === null || decode === null ? null : wait + decode),
   };
 }

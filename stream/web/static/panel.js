@@ -44,10 +44,11 @@ export function panel(state, mine) {
 export function travel(times, state, mine) {
   $("network").textContent = times.round === null ? "–" : `${Math.max(1, Math.round(times.round))} ms`;
   $("travel-row").hidden = mine?.mode !== "camera" || !mine.peer;
-  const parts = [times.up, times.round, state?.latency_ms?.[0] ?? null, state?.encoding_ms ?? null, times.down];
+  const parts = [times.up, times.round, state?.waited_ms ?? null, state?.latency_ms?.[0] ?? null,
+    state?.encoding_ms ?? null, times.down];
   const known = parts.every((part) => part !== null);
   $("travel").textContent = known ? `${Math.round(parts.reduce((all, part) => all + part) / 10) * 10} ms` : "–";
-  const names = ["to the server", "network", "server", "encoding there", "waiting and decoding here"];
+  const names = ["encoding here", "network", "waiting for the server", "server", "encoding there", "decoding and drawing here"];
   $("travel").title = known ? parts.map((part, i) => `${names[i]} ${Math.round(part)} ms`).join(", ") : "";
 }
 
