@@ -133,7 +133,8 @@ class Peer:
         if "audio" in kinds:
             self._connection.addTrack(self._heard)
         try:
-            await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+            offer = RTCSessionDescription(without_names(sdp), "offer")
+            await self._connection.setRemoteDescription(offer)
             answer = await self._connection.createAnswer()
             if answer is None:
                 raise ValueError("no answer")
@@ -182,6 +183,17 @@ async def feed(track: MediaStreamTrack, take: Callable[[av.VideoFrame], bool]) -
             return
         if not isinstance(picture, av.VideoFrame) or not take(picture):
             return
+
+
+def without_names(sdp: str) -> str:
+    """An offer without candidates that hide their address behind a name of mDNS, and without an end of them.
+
+    A browser whose camera is not used names itself so.  To look that up takes a second and mostly fails,
+    and then aioice has nobody to connect to and gives up: so it does with Firefox, which says where its
+    candidates end.  It need not: the browser knows our address, and calls.
+    """
+    return re.sub(r"^a=(candidate:[^\n]*\.local [^\n]*|end-of-candidates *\r?)\n", "", sdp,
+                  flags=re.MULTILINE)  # fmt: skip
 
 
 def bounded(sdp: str, kilobits: int) -> str:

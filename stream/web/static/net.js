@@ -1,7 +1,7 @@
 // Pictures and sound, up and down: WebRTC; and over HTTP, where that does not get through.
 
 export const $ = (id) => document.getElementById(id);
-const CONNECT_MS = 8000, GATHER_MS = 2000, JPEG_QUALITY = 0.8, MOST_FPS = 15, MOST_PX = 640;
+const CONNECT_MS = 8000, BEGIN_MS = 2500, GATHER_MS = 2000, JPEG_QUALITY = 0.8, MOST_FPS = 15, MOST_PX = 640;
 
 export async function ask(path, body, rest = {}) {
   const wish = body === undefined ? {} : {
@@ -39,7 +39,9 @@ export async function ownCamera(most) {
 export async function overWebRTC(mine) {
   if (new URLSearchParams(location.search).has("http")) throw new Error("HTTP was asked for");
   const peer = mine.peer = new RTCPeerConnection({ iceServers: [] });
+  let missed = null;
   const arrived = new Promise((resolve, reject) => {
+    missed = reject;
     peer.addEventListener("track", (event) => show(event));
     peer.addEventListener("connectionstatechange", () => {
       if (peer.connectionState === "connected") resolve();
@@ -58,6 +60,8 @@ export async function overWebRTC(mine) {
   });
   Object.assign(mine, { id: answer.id, of: answer.of });
   await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+  // Firefox finds no way to this very machine, and does not even try.
+  setTimeout(() => peer.iceConnectionState === "new" && missed(new Error("WebRTC does not get through")), BEGIN_MS);
   await arrived;
   $("still").hidden = true;
   $("video").hidden = false;
@@ -92,12 +96,13 @@ function gathered(peer) {
 
 // JPEG pictures up, one after the other, as long as `wanted()`; MJPEG down.
 export async function overHTTP(mine, view, wanted) {
-  await release({ ...mine, own: null });
-  Object.assign(mine, { peer: null, way: "HTTP (MJPEG)", id: null, of: "watch" });
+  const { peer, id } = mine;
+  Object.assign(mine, { peer: null, way: "HTTP (MJPEG)", id: null, of: null });
+  await release({ peer, id });
   if (mine.mode === "camera") {
     Object.assign(mine, await ask("/api/camera", { after: mine.after }));
     upload(mine, wanted);
-  }
+  } else mine.of = "watch";
   $("video").hidden = true;
   $("still").hidden = false;
   still(mine, view);

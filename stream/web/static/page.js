@@ -177,6 +177,7 @@ function listening() {
 async function wishSound() {
   const on = $("video").muted;
   $("video").muted = !on;
+  $("video").play().catch(() => {}); // some browsers pause what begins to sound
   listening();
   await ask("/api/wish", { id: stream.id, sound: on });
 }
