@@ -125,7 +125,8 @@ def test_nobody_talks_the_policy_into_showing_a_face(monkeypatch: pytest.MonkeyP
             answer = client.ask("POST", path, {"id": name} | body if "wish" in path else body)
             assert answer[0] == status, (path, body, answer[2])
             wanted_frames(client, name, jpeg(picture), sure)
-            assert hidden(client.picture(f"/stream.mjpg?of={name}&policy=open&effect=none")), body
+            shown = client.picture(f"/stream.mjpg?of={name}&policy=open&effect=none")
+            assert gone(shown, picture), body
         assert client.ask("GET", f"/stream.mjpg?of={name}&view=source")[0] == 422
         for allowed in ("pixelate", "blur", "solid"):  # what may be chosen hides too
             client.post("/api/wish", {"id": name, "effect": allowed})
