@@ -130,7 +130,7 @@ def test_a_lost_face_covers_all_and_the_page_says_why(browser, frames, tmp_path:
         browser.get(address)
         press(browser, "watch")
         until(lambda: "sure" in text(browser, "faces"), what="a sure face")
-        assert "its mask decides" in text(browser, "faces")
+        assert "its mask says what is hidden" in text(browser, "faces")
         until(lambda: "lost" in text(browser, "faces"), what="a lost face")
         image = until(lambda: all_grey(grab(browser, "video")[0]), what="the covered picture")
         assert image.shape == (360, 640, 3)

@@ -8,7 +8,7 @@ const EFFECTS = {
 };
 const STATES = { // word, and what it means
   seen: ["seen", ""], coasting: ["hidden, followed", ""], lost: ["lost", "all is covered until it is found, or given up"],
-  sure: ["sure", "its mask decides"], held: ["held", "it is hidden, its mask still decides"],
+  sure: ["sure", "its mask says what is hidden"], held: ["held", "out of sight; its mask still says what is hidden"],
   unsure: ["unsure", "its whole head is covered"],
 };
 const CAUSES = {
