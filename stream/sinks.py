@@ -189,9 +189,7 @@ def _decided(verdict: Verdict | None, faces: list[dict[str, Any]]) -> dict[str, 
     return {"privacy": {"covered": verdict.covered, "lost": sorted(away)}}
 
 
-def _face_entry(
-    face: TrackedFace, mask: OcclusionMask, height: int, width: int
-) -> dict[str, Any]:
+def _face_entry(face: TrackedFace, mask: OcclusionMask, height: int, width: int) -> dict[str, Any]:
     from pycocotools import mask as coco  # noqa: PLC0415  a CLI start should not pay for it
 
     # COCO counts down the columns, hence Fortran order.

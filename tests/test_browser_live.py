@@ -83,19 +83,19 @@ def test_a_watched_source_is_heard_in_step_once_it_is_asked_for(browser) -> None
         until(lambda: text(browser, "status") == "Live", what="Live")
         until(lambda: browser.find_element("id", "sound").is_displayed(), what="the button")
         assert text(browser, "sound") == "Sound off"
-        before = heard(browser, 2500)
-        assert len(before) > 10
+        before = heard(browser, 1600)
+        assert len(before) > 5
         assert max(loudness for _, loudness in before) < 0.001
         press(browser, "sound")
         until(lambda: text(browser, "sound") == "Sound on")
         assert not browser.execute_script("return document.getElementById('video').muted")
         until(lambda: max(loudness for _, loudness in heard(browser, 500)) > LOUD, what="the tone")
-        numbers = heard(browser, 6500)
+        numbers = heard(browser, 4500)
         # A picture says when it was taken; in every odd second there was a tone.
         within = [(n // 1000 % 2 == 1, loud) for n, loud in numbers if 250 < n % 1000 < 750]
         toned, silent = ([loud for on, loud in within if on is which] for which in (True, False))
         print(f"sound is {lag_ms(numbers)} ms behind its picture")
-        assert min(len(toned), len(silent)) >= 10
+        assert min(len(toned), len(silent)) >= 5
         assert np.mean(np.array(toned) > LOUD) > 0.8
         assert np.mean(np.array(silent) < LOUD) > 0.8
         press(browser, "sound")
@@ -129,8 +129,7 @@ def test_a_lost_face_covers_all_and_the_page_says_why(browser, frames, tmp_path:
     with served(str(clip), *private) as address:
         browser.get(address)
         press(browser, "watch")
-        until(lambda: "sure" in text(browser, "faces"), what="a sure face")
-        assert "its mask says what is hidden" in text(browser, "faces")
+        until(lambda: "its mask says what is hidden" in text(browser, "faces"), what="a sure face")
         until(lambda: "lost" in text(browser, "faces"), what="a lost face")
         image = until(lambda: all_grey(grab(browser, "video")[0]), what="the covered picture")
         assert image.shape == (360, 640, 3)

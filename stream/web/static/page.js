@@ -177,8 +177,8 @@ function listening() {
 async function wishSound() {
   const on = $("video").muted;
   $("video").muted = !on;
-  $("video").play().catch(() => {}); // some browsers pause what begins to sound
   listening();
+  $("video").play().catch(() => {}); // some browsers pause what begins to sound
   await ask("/api/wish", { id: stream.id, sound: on });
 }
 
