@@ -82,13 +82,28 @@ class Background(Generic[K, T]):
 
     def _run(self) -> None:
         try:
-            for job, work in iter(self._take, None):
-                with Carried() as carried:
-                    job.set_result(work())
-                if carried.error is not None:
-                    job.set_exception(carried.error)
+            while self._do_next():
+                pass
+        except SystemExit:
+            pass  # broken off between two jobs
         finally:
             self._ended.set()
+
+    def _do_next(self) -> bool:
+        """Do a job; False once closed.
+
+        A function of its own, so that what the job held is let go before it counts as ended: a
+        tensor that is freed here while the interpreter ends aborts the process.
+        """
+        taken = self._take()
+        if taken is None:
+            return False
+        job, work = taken
+        with Carried() as carried:
+            job.set_result(work())
+        if carried.error is not None:
+            job.set_exception(carried.error)
+        return True
 
     def _take(self) -> tuple[Future[T], Callable[[], T]] | None:
         """The oldest job that waits; waits for one. None once closed."""

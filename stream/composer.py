@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -27,8 +27,15 @@ NO_SIGNAL = "no signal"
 
 PATIENCE_SECONDS = 0.5
 
+BLOCKS = 5
+"""Along the longer side of a picture that nobody is to be known in.  (By eye: in 16 a face is, in 6 hardly.)"""
+
 LATENCIES = 10_000
 """So many of the last frames' are kept."""
+
+
+def untold(text: str) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(slots=True)
@@ -61,6 +68,7 @@ class Composer:
         sinks: each gets every result, in order, its ``frame.image`` drawn.
         steadfast: what a sink raises ends the run; else that sink is left out, and noted.
         patience_seconds: nothing came for so long: the picture says so.
+        tell: told at once, in its thread, what a person should know while it goes on.
 
     Attributes:
         shown: counters.
@@ -69,8 +77,9 @@ class Composer:
 
     def __init__(
         self, policy: Policy, sinks: Sequence[Sink], *, steadfast: bool = True,
-        patience_seconds: float = PATIENCE_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS, tell: Callable[[str], None] = untold,
     ) -> None:  # fmt: skip
+        self._tell, self._silent = tell, False
         self._policy, self._sinks, self._steadfast = policy, list(sinks), steadfast
         self._all = tuple(sinks)
         self._last: Frame | None = None  # as it came
@@ -98,6 +107,9 @@ class Composer:
             self._epoch = frame.epoch
             self._hand(self._policy.flush())
             self._policy.restarted("restart", ids_kept=True)
+        if self._silent:
+            self._silent = False
+            self._tell(f"{frame.source}: back after {time.monotonic() - self._since:.1f} s")
         self._last, self._since = frame, time.monotonic()
         self._hand(self._drawn(result))
         self.shown.frames += 1
@@ -119,12 +131,15 @@ class Composer:
         away = Fraction(time.monotonic() - self._since)
         if self._last is None or away < self._patience_seconds:
             return
+        if not self._silent:
+            self._silent = True
+            self._tell(f"{self._last.source}: {NO_SIGNAL}")
         frame = replace(
             self._last, time=whole(self._last.time + away), sound=(),
             image=blurred(self._last.image), received_seconds=0.0,
         )  # fmt: skip
         self._hand(self._policy.flush())
-        for result in self._policy.blind(frame, NO_SIGNAL):
+        for result in (*self._policy.blind(frame, NO_SIGNAL), *self._policy.flush()):
             image = labelled(result.frame.image, NO_SIGNAL)
             frame = replace(result.frame, image=image)
             self._hand([replace(result, frame=frame, failure=NO_SIGNAL)])
@@ -157,6 +172,7 @@ class Composer:
         # What the system and ours say names the output; any other text may hold anything.
         told = str(error) if isinstance(error, OSError) else type(error).__name__
         self._failed.append(f"{told}; {what}")
+        self._tell(self._failed[-1])
 
     def close(self, *, cut: bool = False) -> None:
         """Hand on what is held back, and close every sink that is left."""
@@ -171,15 +187,16 @@ class Composer:
         self._policy.close()
 
     def abort(self) -> None:
-        """Abort every sink."""
+        """Abort every sink; what is held back goes nowhere."""
+        self._policy.flush()
         for sink in self._sinks:
             sink.abort()
 
 
 def blurred(image: Image) -> Image:
-    """The picture as a mosaic of some 16 blocks a side, softened: nobody is known in it."""
+    """The picture as a mosaic, softened, in which nobody is known whose face fills it."""
     height, width = image.shape[:2]
-    block = max(1, max(height, width) // 16)
+    block = max(1, max(height, width) // BLOCKS)
     small = cv2.resize(
         image, (-(-width // block), -(-height // block)), interpolation=cv2.INTER_AREA
     )

@@ -26,6 +26,10 @@ StandIn = Callable[[Image, NDArray[np.uint8], float], Image]
 """(picture (h, w, 3), the part of it that is hidden (h, w) 0 or 1, length of a face in px) -> what is
 shown in its place, (h, w, 3): made of that part alone."""
 
+LEAST_BLUR, MOST_BLOCKS = 0.12, 4
+"""Of a face, from which and up to which nobody is known in it (by eye: at 0.05 or in 10 blocks anybody is,
+at 0.08 or in 6 perhaps)."""
+
 OUTLINE_PX = 1.6
 """Half the width over which the outline's line falls off."""
 
@@ -262,10 +266,24 @@ effects: dict[str, Callable[[Settings], Effect]] = {
 }  # fmt: skip
 
 
+def past_recognition(build: Callable[[Settings], StandIn]) -> Callable[[Settings], StandIn]:
+    """The same, at least as strong as it takes to hide who somebody is, however weak it is set."""
+
+    def built(settings: Settings) -> StandIn:
+        effect = settings.effect
+        strong = {
+            "blur": max(effect.blur, LEAST_BLUR),
+            "blocks": min(effect.blocks, MOST_BLOCKS),
+        }
+        return build(settings.model_copy(update={"effect": effect.model_copy(update=strong)}))
+
+    return built
+
+
 stand_ins: dict[str, Callable[[Settings], StandIn]] = {
-    "blur": blurred, "pixelate": in_blocks, "solid": in_one_colour,
+    "blur": past_recognition(blurred), "pixelate": past_recognition(in_blocks), "solid": in_one_colour,
 }  # fmt: skip
-"""What can hide something."""
+"""What can hide somebody."""
 
 
 def build_effect(settings: Settings) -> Effect:

@@ -36,6 +36,16 @@ SOUND = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
 """Container -> the encoder of a live source's sound."""
 
 
+FRAGMENTS = {"movflags": "hybrid_fragmented+empty_moov", "frag_duration": "1000000"}
+"""FFmpeg's mp4 that plays where its end is missing, and is an ordinary one where it is not.  Without
+empty_moov FFmpeg 8 crashes where no picture was written."""
+
+CLUSTERS = {"cluster_time_limit": "1000"}
+
+RECOVERABLE = {"mp4": FRAGMENTS, "mov": FRAGMENTS, "matroska": CLUSTERS, "webm": CLUSTERS}
+"""Container -> options of a file that, whatever happens, plays but for its last second."""
+
+
 def codec_options(codec: str, crf: int, preset: str) -> dict[str, str]:
     """Options of an encoder.
 
@@ -58,6 +68,9 @@ class VideoSink:
     they are rounded, and ``notes`` says so. 4:2:0 chroma, as every player wants; H.264 has no odd
     sizes in 4:2:0, so an odd-sized video keeps its size and is written as 4:4:4. The file is made
     under a hidden name beside the final one and renamed by ``close``.
+
+    A live source does not come again: its file plays however it ends (mp4 and mov are written in
+    fragments, which ``close`` joins), and ``abort`` keeps it.
 
     Args:
         path: output file; its suffix chooses the container, see ``CONTAINERS``.
@@ -99,8 +112,9 @@ class VideoSink:
         with naming(self._path):
             self._partial.touch()
         self._output = av.open(
-            str(self._partial), "w", format=self._container, metadata_errors="surrogateescape"
-        )
+            str(self._partial), "w", format=self._container, metadata_errors="surrogateescape",
+            options={"flush_packets": "1"} if info.live else {},
+        )  # fmt: skip
         try:
             codec = codec or usual
             merged = codec_options(codec, crf, preset) | dict(options or {})
@@ -119,6 +133,8 @@ class VideoSink:
         if self._container in ("mp4", "mov"):
             # Where a track starts is told in this unit; the usual 1/1000 s would round it.
             self._output.container_options["movie_timescale"] = str(self._common_timescale())
+        if self._info.live:
+            self._output.container_options.update(RECOVERABLE[self._container])
         with naming(self._path):
             self._output.start_encoding()
 
@@ -224,9 +240,12 @@ class VideoSink:
             self.notes.append(f"{self._container} moved all timestamps by {float(moved):g} s")
 
     def abort(self) -> None:
-        """Leave nothing behind. Safe at any time, also twice."""
+        """Leave nothing behind, but for what was recorded live. Safe at any time, also twice."""
         if self._copier:
             self._copier.close()
-        with suppress(OSError, av.FFmpegError):  # it is thrown away all the same
+        with suppress(OSError, av.FFmpegError):  # it ends here all the same
             self._output.close()
+        if self._info.live and self._shift is not None and self._partial.exists():
+            self._partial.replace(self._path)
+            self.notes.append(f"{self._path}: what was recorded until then is kept")
         self._partial.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import Protocol, Self
 
 from configs.settings import Settings
 from stream.composer import PATIENCE_SECONDS as SIGNAL_SECONDS
-from stream.composer import Composer
+from stream.composer import Composer, untold
 from stream.frame import Frame, FrameResult
 from stream.inlets import open_source
 from stream.names import shown
@@ -49,6 +49,8 @@ class Job:
         outputs: names for :func:`stream.outlets.open_outlet`; at least one.
         settings: what is drawn, and how.
         work: instead of the pipeline that the settings describe.
+        tell: told what a person should know while it goes on: no signal, a receiver lost, back; from
+            any thread.
 
     Attributes:
         info: of the source.
@@ -60,8 +62,9 @@ class Job:
     """
 
     def __init__(
-        self, source: str, outputs: Sequence[str], settings: Settings, work: Work | None = None
-    ) -> None:
+        self, source: str, outputs: Sequence[str], settings: Settings, work: Work | None = None,
+        *, tell: Callable[[str], None] = untold,
+    ) -> None:  # fmt: skip
         _check_different(outputs)
         policy = build_policy(settings)
         with ExitStack() as failed:
@@ -69,12 +72,12 @@ class Job:
             failed.callback(self._source.close)
             self.info: SourceInfo = self._source.info
             path = Path(source.removeprefix("file://"))
-            context = Context(self.info, settings, path if path.is_file() else None)
+            context = Context(self.info, settings, path if path.is_file() else None, tell)
             self._sinks: dict[str, tuple[Sink, SinkThread]] = {}
             for name in outputs:
                 sink = open_outlet(name, context)
                 failed.callback(sink.abort)
-                thread = self._thread(sink, late=self.info.live or is_remote(name))
+                thread = self._thread(sink, name, late=self.info.live or is_remote(name))
                 failed.callback(thread.abort)
                 self._sinks[shown(name)] = sink, thread
             threads = [thread for _, thread in self._sinks.values()]
@@ -83,16 +86,19 @@ class Job:
                 threads,
                 steadfast=not self.info.live,
                 patience_seconds=patience_seconds(self.info),
+                tell=tell,
             )
             self._budget_seconds = settings.live.budget_seconds or None
             self._work: Work = work or Pipeline.from_settings(settings, live=self.info.live)
             failed.pop_all()
 
-    def _thread(self, sink: Sink, *, late: bool) -> SinkThread:
+    def _thread(self, sink: Sink, name: str, *, late: bool) -> SinkThread:
         """One that is slow drops old pictures where they come when they come; a file waits."""
         if not late:
             return SinkThread(sink)
-        return SinkThread(sink, LIVE_DEPTH, "newest", patience_seconds=PATIENCE_SECONDS)
+        return SinkThread(
+            sink, LIVE_DEPTH, "newest", patience_seconds=PATIENCE_SECONDS, name=shown(name)
+        )
 
     def run(self, on_result: Callable[[FrameResult], None] | None = None) -> RunReport:
         """Do it, once; see :func:`stream.run.run`."""

@@ -33,6 +33,9 @@ AT_ONCE = {"fpsprobesize": "0", "analyzeduration": "1000000"}
 """FFmpeg would watch a second of pictures to guess their rate, and be a second late from then on.
 Not "nobuffer": it throws the pictures away that it looked at, key frames among them."""
 
+RTSP = AT_ONCE | {"analyzeduration": "200000"}
+"""Its description says what streams there are; in a second more than half a second piles up."""
+
 NAP_SECONDS = 0.05
 """A pause is slept in such pieces, so that nobody waits for it to end."""
 
@@ -167,7 +170,7 @@ class LiveSource:
             device = f"/dev/video{number}" if number.isdigit() else number
             return device, "v4l2", {}
         if scheme_of(self._name) == "rtsp":
-            return self._name, None, AT_ONCE | {"rtsp_transport": self._options.transport}
+            return self._name, None, RTSP | {"rtsp_transport": self._options.transport}
         return self._name, None, dict(AT_ONCE)
 
     def __iter__(self) -> Iterator[Frame]:

@@ -144,6 +144,8 @@ def _refusal(container: str, stream: Stream) -> str | None:
     """Why a container will not take a stream; None if it will. Found by trying, in memory."""
     if stream.type == "video":
         return "another picture stream would show what the effect hides"
+    if stream.type == "attachment" and not is_font(stream.metadata.get("mimetype", "")):
+        return "a file that is no font may show what the effect hides"
     trial = av.open(io.BytesIO(), "w", format=container)
     try:
         trial.add_stream_from_template(stream)
@@ -153,6 +155,11 @@ def _refusal(container: str, stream: Stream) -> str | None:
     finally:
         _discard(trial)
     return None
+
+
+def is_font(kind: str) -> bool:
+    """Whether an attachment of a MIME type is what subtitles are written with."""
+    return any(word in kind.lower() for word in ("font", "opentype"))
 
 
 def _discard(trial: OutputContainer) -> None:

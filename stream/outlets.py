@@ -29,11 +29,13 @@ class Context:
         info: of the source.
         settings: section [output] is theirs.
         source_path: the file that is read, if it is one: never to be replaced, and copied from.
+        tell: told what a person should know while it goes on.
     """
 
     info: SourceInfo
     settings: Settings
     source_path: Path | None
+    tell: Callable[[str], None] = lambda text: None
 
 
 def as_composed(image: Image, masks: Sequence[OcclusionMask]) -> Image:
@@ -67,7 +69,7 @@ def publish(name: str, context: Context) -> Sink:
     output = context.settings.output
     return PublishSink(
         name, context.info, crf=output.crf, preset=output.preset,
-        transport=context.settings.live.transport,
+        transport=context.settings.live.transport, tell=context.tell,
     )  # fmt: skip
 
 

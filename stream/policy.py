@@ -19,7 +19,8 @@ from stream.frame import Frame, FrameResult
 from stream.outputs import check_path
 from stream.privacy.audit import LEAK, Audit
 from stream.privacy.choice import Choice
-from stream.privacy.policy import LEAK_FRAMES, PrivacyPolicy
+from stream.privacy.leaving import LEAK_FRAMES
+from stream.privacy.policy import PrivacyPolicy
 
 
 class Policy(Protocol):

@@ -16,11 +16,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 from urllib.parse import urlsplit
 
 import av
+from av.video.frame import PictureType
 
 from stream.errors import SinkPathError
 from stream.frame import FrameResult
@@ -41,6 +43,10 @@ PORTS = {"rtsp": 554, "rtmp": 1935, "rtmps": 443}
 """Where it is asked whether anybody listens, before a sender is started for the second time."""
 
 ANSWER_SECONDS = 1.0
+
+WELCOME_SECONDS, WELCOME_EVERY_SECONDS = 2, Fraction(1, 4)
+"""Who reads comes back just after the server does, and sees nothing before a key frame: at first
+they are closer together."""
 
 TIME_BASE = Fraction(1, 90000)
 
@@ -97,6 +103,8 @@ class Sending:
         self._stream.pix_fmt = "yuv420p"
         self._sound = SoundTrack(self._output) if info.sound else None
         self._info = info
+        self._first: Fraction | None = None
+        self._keyed = Fraction(0)
 
     def send(self, result: FrameResult) -> None:
         """Encode a picture and pass it on; errors as of :class:`Pipe`."""
@@ -106,9 +114,20 @@ class Sending:
         image = result.frame.image[:height, :width]
         picture = from_rgb(image, self._info.colour, "yuv420p")
         picture.pts, picture.time_base = round(result.frame.time / TIME_BASE), TIME_BASE
+        if self._welcomes(result.frame.time):
+            picture.pict_type = PictureType.I
         self._output.mux(self._stream.encode(picture))
         if self._sound is not None:
             self._output.mux(list(self._sound.write(result.frame.sound)))
+
+    def _welcomes(self, time: Fraction) -> bool:
+        """Whether a picture is to be a key frame although the encoder need not."""
+        if self._first is None:
+            self._first = self._keyed = time
+        if time - self._first > WELCOME_SECONDS or time - self._keyed < WELCOME_EVERY_SECONDS:
+            return False
+        self._keyed = time
+        return True
 
     def close(self, *, drain: bool) -> None:
         """End it; with ``drain`` it may first send what it has."""
@@ -141,6 +160,7 @@ class PublishSink:
         info: of the source.
         crf, preset: of x264.
         transport: of RTSP, "tcp" or "udp".
+        tell: told at once when the receiver is lost, and when it is back.
 
     Attributes:
         dropped: pictures that were not sent, by cause.
@@ -152,7 +172,7 @@ class PublishSink:
 
     def __init__(
         self, url: str, info: SourceInfo, *, crf: int = 20, preset: str = "veryfast",
-        transport: str = "tcp",
+        transport: str = "tcp", tell: Callable[[str], None] = lambda text: None,
     ) -> None:  # fmt: skip
         if scheme_of(url) not in FORMATS:
             known = ", ".join(f"{scheme}://" for scheme in FORMATS)
@@ -162,6 +182,7 @@ class PublishSink:
         self._sending: Sending | None = None
         self._pause, self._next_try, self._breaks = FIRST_PAUSE_SECONDS, 0.0, 0
         self._began = 0.0
+        self._tell, self._away = tell, False
         self.dropped: Counter[str] = Counter()
         self.notes: list[str] = []
 
@@ -177,6 +198,14 @@ class PublishSink:
             cause = "receiver stuck" if isinstance(error, TimeoutError) else "receiver lost"
             self.dropped[cause] += 1
             self._lose()
+        else:
+            self._is_away(away=self._away and time.monotonic() - self._began < ANSWER_SECONDS)
+
+    def _is_away(self, *, away: bool) -> None:
+        """Say so where that is news."""
+        if away != self._away:
+            self._away = away
+            self._tell(f"{shown(self._url)}: {'lost; tried again' if away else 'is there again'}")
 
     def _begin(self) -> bool:
         """Start a sender, unless the last one has only just failed, or nobody listens."""
@@ -201,6 +230,7 @@ class PublishSink:
         if lived > ANSWER_SECONDS:  # it was more than a try
             self._pause = FIRST_PAUSE_SECONDS
         self._breaks += 1
+        self._is_away(away=True)
         self._wait()
         sending, self._sending = self._sending, None
         if sending is not None:

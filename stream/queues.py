@@ -194,14 +194,16 @@ class SinkThread:
         policy: see ``Policy``.
         idle: called in the thread whenever nothing came for ``idle_seconds``.
         patience_seconds: a sink that has not ended so long after it was told to is left behind.
+        name: of it, for messages.
     """
 
     def __init__(
         self, sink: Sink, depth: int = 4, policy: Policy = "wait", *,
         idle: Callable[[], None] | None = None, idle_seconds: float = 0.5,
-        patience_seconds: float | None = None,
+        patience_seconds: float | None = None, name: str = "an output",
     ) -> None:  # fmt: skip
         self._sink, self._idle, self._patience_seconds = sink, idle, patience_seconds
+        self._name = name
         self._idle_seconds = None if idle is None else idle_seconds
         self._channel: Channel[FrameResult] = Channel(depth, policy, heir=heard_in)
         self._error: BaseException | None = None
@@ -266,7 +268,7 @@ class SinkThread:
         patience = self._patience_seconds
         if not self._done.wait(patience):
             self._patience_seconds = 0.0  # it has been waited for
-            raise TimeoutError(f"an output took nothing for {patience:g} s")
+            raise TimeoutError(f"{self._name}: took nothing for {patience:g} s")
         if self._error is not None:
             self.abort()
             raise self._error

@@ -104,13 +104,14 @@ class Router:
             look = share_of(face, changed) > plan.lenience * self._budget
             look = look and not within(changed, plan.harmless)
             plan.changed = changed if look else None
-        plan.carried = 0 if look else plan.carried + 1
+        plan.carried += not look  # and what it looks at it may fail at: see `learn`
         plan.looks += look
         return look
 
     def learn(self, face: AlignedFace, past: Past | None, logits: Field) -> None:
         """Compare what would have been carried with what the network said, (S, S) logits."""
         plan = self._plans[face.track_id]
+        plan.carried = 0
         error = 1.0
         if past is not None and face.region.any():
             error = ((past.logits > 0) != (logits > 0))[face.region].mean()

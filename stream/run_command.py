@@ -64,7 +64,7 @@ def run_command(
     ] = None,
     hide: Annotated[
         str | None,
-        typer.Option(metavar="WHO", help="With --policy privacy: all, ids=1,2 or all-but=1,2."),
+        typer.Option(metavar="WHO", help="Implies --policy privacy: all, ids=1,2 or all-but=1,2."),
     ] = None,
     masks: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The same as masks:DIR.")
@@ -81,15 +81,31 @@ def run_command(
 
     named = [*outputs, *([f"masks:{masks}"] if masks else []), *([f"json:{json}"] if json else [])]
     with bad_input(ValueError, OSError):
+        policy = policy or ("privacy" if hide else None)  # who is to be hidden is not shown
         chosen = [*(overrides or ()), *privacy_overrides(policy, hide)]
         if policy == "privacy" and config is None:
             config = "privacy"  # it also looks for faces in every frame
         settings = settings_of(config, chosen, effect, compute)
         todo = runs(source, named)
     piped = any(name in ("-", "json:-") for name in named)
-    whole = [run_one(one, into, settings, quiet=quiet or piped) for one, into in todo]
+    whole = [
+        run_one(
+            one, into, settings if len(todo) == 1 else apart(settings, one), quiet=quiet or piped
+        )
+        for one, into in todo
+    ]
     if not all(whole):  # what was there is delivered, and no script takes it for all
         raise typer.Exit(BAD_INPUT)
+
+
+def apart(settings: Settings, source: str) -> Settings:
+    """The same for one of several files: each has an audit of its own, ``audit-talk.json`` of talk.mp4."""
+    path = Path(settings.privacy.audit)
+    if not path.name:
+        return settings
+    named = path.with_name(f"{path.stem}-{Path(source).stem}{path.suffix}")
+    privacy = settings.privacy.model_copy(update={"audit": str(named)})
+    return settings.model_copy(update={"privacy": privacy})
 
 
 def run_one(source: str, outputs: list[str], settings: Settings, *, quiet: bool) -> bool:
@@ -99,9 +115,10 @@ def run_one(source: str, outputs: list[str], settings: Settings, *, quiet: bool)
     from stream.progress import ProgressBar
 
     with bad_input(ValueError, OSError):
-        job = Job(source, outputs, settings)
-    output = shown(outputs[0])
-    with job, ProgressBar(job.info.frames, quiet=quiet) as bar, bad_input(StreamError):
+        job = Job(source, outputs, settings, tell=lambda text: bar.say(text))  # noqa: PLW0108  it comes later
+    output, live = shown(outputs[0]), job.info.live
+    bar = ProgressBar(job.info.frames, live=live, quiet=quiet)
+    with job, bar, bad_input(StreamError):
         try:
             with interruptible():
                 report = job.run(bar)
@@ -128,7 +145,13 @@ def interruptible() -> Iterator[None]:
 
 
 def privacy_overrides(policy: str | None, hide: str | None) -> list[str]:
-    """``--policy privacy --hide all-but=3`` as settings."""
+    """``--policy privacy --hide all-but=3`` as settings.
+
+    Raises:
+        ValueError: somebody is to be hidden, by a policy that hides nobody.
+    """
+    if hide and policy != "privacy":
+        raise ValueError(f"--hide goes with --policy privacy, got --policy {policy}")
     chosen = [f'privacy.policy="{policy}"'] if policy else []
     if hide:
         who, _, ids = hide.partition("=")

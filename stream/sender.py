@@ -12,7 +12,7 @@ from typing import cast
 
 import av
 
-from stream.stdio import AsItComes
+from stream.trickle import AsItComes
 
 LIMITS_SECONDS = (5.0, 5.0)
 """To connect, and for a packet to be taken."""

@@ -14,6 +14,7 @@ from stream.errors import NotAVideoError, SinkError
 from stream.frame import FrameResult
 from stream.sinks import line_of
 from stream.sources import ContainerSource, SourceInfo
+from stream.trickle import AsItComes
 
 TIME_BASE = Fraction(1, 90000)
 
@@ -93,17 +94,6 @@ class LinePipe:
 
     def abort(self) -> None:
         """What is written is written."""
-
-
-class AsItComes:
-    """A pipe read by what is there: ``read`` itself would wait until all that was asked for is."""
-
-    def __init__(self, pipe: BufferedReader) -> None:
-        self._pipe = pipe
-
-    def read(self, size: int) -> bytes:
-        """At most ``size`` bytes; none at the end."""
-        return self._pipe.read1(size)
 
 
 class StdinSource(ContainerSource):

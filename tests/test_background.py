@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -181,3 +183,37 @@ background.submit(0, endless)
         [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+class Tensor:
+    """Takes its time to be freed."""
+
+    def __init__(self, freed: list[str]) -> None:
+        self._freed = freed
+
+    def __del__(self) -> None:
+        time.sleep(0.2)
+        self._freed.append("freed")
+
+
+@pytest.mark.parametrize("broken_off", [False, True])
+def test_what_a_job_held_is_freed_before_it_counts_as_closed(broken_off: bool) -> None:
+    """What its thread frees while the interpreter ends aborts the process, if it is torch's."""
+    freed: list[str] = []
+    background: Background[int, str] = Background(3)
+    begun = threading.Event()
+
+    def job(held: Tensor) -> Callable[[], str]:
+        def work() -> str:
+            begun.set()
+            while broken_off:
+                time.sleep(0.001)
+            return str(held)
+
+        return work
+
+    background.submit(0, job(Tensor(freed)))
+    assert begun.wait(20)
+    background.close(grace_seconds=0.01 if broken_off else 10)
+    gc.collect()  # an error that was raised holds its frames, in a circle
+    assert freed == ["freed"]

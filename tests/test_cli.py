@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from fractions import Fraction
 from types import SimpleNamespace
@@ -163,6 +165,27 @@ def test_effect_set_and_config_reach_the_effect(pipeline, video, tmp_path):
     np.testing.assert_allclose(decoded(out)[0][5, 5], 40, atol=5)
 
 
+def test_who_says_whom_to_hide_has_him_hidden(pipeline, video, tmp_path):
+    out = tmp_path / "out.mp4"
+    done = invoke("run", video, out, "--hide", "all")
+    assert done.exit_code == 0, done.output
+    for frame in decoded(out):  # this detector never says that it looked
+        np.testing.assert_allclose(frame, 40, atol=5)
+
+
+def test_of_several_files_each_has_an_audit_of_its_own(pipeline, video, tmp_path):
+    (tmp_path / "clips").mkdir()
+    for name, frames in (("a", 3), ("b", 5)):
+        write_video(tmp_path / "clips" / f"{name}.mp4", frames)
+    told = ("--policy", "privacy", "--set", f"privacy.audit={tmp_path / 'audit.json'}")
+    done = invoke("run", tmp_path / "clips", tmp_path / "out", *told)
+    assert done.exit_code == 0, done.output
+    frames = {
+        name: json.loads((tmp_path / f"audit-{name}.json").read_text())["frames"] for name in "ab"
+    }
+    assert frames == {"a": 3, "b": 5}
+
+
 def test_quiet_says_nothing_when_all_is_well(pipeline, video, tmp_path):
     done = invoke("run", video, tmp_path / "out.mp4", "--quiet")
     assert (done.exit_code, done.output) == (0, "")
@@ -211,11 +234,12 @@ def bad_inputs(folder):
             [video, out, "--effect", "sticker", "--set", "effect.sticker=gone.png"], ["gone.png"]
         ),
         "twice": ([video, out, "--json", out], ["new.mp4", "two outputs"]),
+        "hide": ([video, out, "--policy", "open", "--hide", "all"], ["--hide", "privacy", "open"]),
     }  # fmt: skip
 
 
 CASES = ("missing", "directory", "empty", "text", "sound", "unwritable", "a directory as output",
-         "output is input", "suffix", "effect", "key", "config", "value", "sticker", "twice")  # fmt: skip
+         "output is input", "suffix", "effect", "key", "config", "value", "sticker", "twice", "hide")  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -310,6 +334,27 @@ def test_the_bar_shows_frames_speed_time_left_and_faces():
     assert "2 faces" in text.getvalue()
     assert ":" in text.getvalue()
     assert bar.frames == 30
+
+
+def test_of_a_stream_it_shows_drops_and_latency_and_what_happens():
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=120)
+    with ProgressBar(None, live=True, console=console) as bar:
+        for index in (0, 1, 4):  # two frames were dropped
+            frame = Frame(np.zeros((64, 64, 3), np.uint8), index, Fraction(0), "x",
+                          received_seconds=time.monotonic() - 0.25)  # fmt: skip
+            bar(result_of(frame, 1))
+        bar.say("rtsp://[::1]/x: no signal")
+    assert "3 frames, 2 dropped" in text.getvalue()
+    assert re.search(r"\b2[5-9]\d ms", text.getvalue())
+    assert re.search(r"\d\d:\d\d:\d\d rtsp://\[::1\]/x: no signal", text.getvalue())
+
+
+def test_what_happens_is_told_away_from_a_terminal_too():
+    text = io.StringIO()
+    with ProgressBar(None, live=True, quiet=True, console=Console(file=text, width=20)) as bar:
+        bar.say("rtsp://127.0.0.1/x: back after 3.0 s")
+    assert text.getvalue().endswith(" rtsp://127.0.0.1/x: back after 3.0 s\n")
 
 
 @pytest.mark.parametrize(("quiet", "terminal"), [(True, True), (False, False)])

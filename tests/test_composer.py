@@ -7,12 +7,16 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
+from skimage.data import astronaut
 
-from stream.composer import Composer, blurred
+from configs import load_settings
+from stream.composer import NO_SIGNAL, Composer, blurred
+from stream.effects import stand_ins
 from stream.frame import Frame, FrameResult
-from stream.policy import OpenPolicy
+from stream.policy import OpenPolicy, build_policy
 from stream.queues import SinkThread
 
 
@@ -116,6 +120,80 @@ def test_while_nothing_comes_the_output_goes_on_and_nobody_is_known_in_it() -> N
     assert all(a.frame.time < b.frame.time for a, b in pairwise(sink.got))
     assert [r.frame.index for r in sink.got] == [0, 1, 2, 3]
     assert composer.shown.filled == 2
+
+
+def test_what_happens_is_told_at_once_and_once() -> None:
+    told: list[str] = []
+    composer = Composer(
+        Told(), [Kept(fail_at=5)], steadfast=False, patience_seconds=0.0, tell=told.append
+    )
+    composer.write(result(0))
+    composer.idle()
+    composer.idle()
+    assert told == ["drawn: no signal"]
+    composer.write(result(1))
+    composer.write(result(2))
+    assert told[1].startswith("drawn: back after 0.")
+    for index in range(3, 6):
+        composer.write(result(index))
+    assert told[2:] == ["disk full; it was left out from frame 5 on"]
+
+
+def test_also_what_a_policy_holds_back_is_labelled_while_nothing_comes() -> None:
+    sink = Kept()
+    policy = build_policy(load_settings("privacy", ["privacy.delay_frames=2"]))
+    composer = Composer(policy, [sink], patience_seconds=0.0)
+    for index in range(4):
+        composer.write(replace(result(index), looked=True))
+    composer.idle()
+    composer.idle()
+    composer.write(replace(result(4), looked=True))
+    composer.close()
+    assert [r.failure for r in sink.got] == [*[""] * 4, NO_SIGNAL, NO_SIGNAL, ""]
+    filled = [r.frame.image for r in sink.got if r.failure]
+    assert all(len(np.unique(image)) > 2 for image in filled)  # words are on it ...
+    assert all((image == image[0, 0]).mean() > 0.7 for image in filled)  # ... and no picture
+    assert np.array_equal(sink.got[3].frame.image, noise(3))
+
+
+def test_what_is_held_back_when_a_run_is_broken_off_does_not_come_in_the_next() -> None:
+    policy = Told()
+    first, second = Composer(policy, [Kept()]), Kept()
+    first.write(result(0))
+    first.abort()
+    composer = Composer(policy, [second])
+    composer.write(result(1))
+    composer.close()
+    assert len(second.got) == 1
+
+
+def detail(image: np.ndarray) -> float:
+    """How much there is of what is finer than a quarter of a picture, and not finer than an eighth."""
+    grey = image.mean(2)
+    eight, four = (
+        cv2.resize(
+            cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA),
+            grey.shape[::-1],
+            interpolation=cv2.INTER_CUBIC,
+        )
+        for side in (8, 4)
+    )
+    return float((eight - four).std())
+
+
+FACE = astronaut()[70:160, 180:260]
+
+
+def test_nobody_whose_face_fills_the_picture_is_known_in_a_blurred_one() -> None:
+    assert detail(blurred(FACE)) < detail(FACE) / 2.5
+
+
+@pytest.mark.parametrize(
+    ("name", "weak"), [("blur", "effect.blur=0.02"), ("pixelate", "effect.blocks=64")]
+)
+def test_what_hides_somebody_is_never_too_weak_to(name: str, weak: str) -> None:
+    hide = stand_ins[name](load_settings(None, [weak]))
+    assert detail(hide(FACE, np.ones(FACE.shape[:2], np.uint8), 90.0)) < detail(FACE) / 2.5
 
 
 def test_the_output_waits_a_little_before_it_says_that_nothing_comes() -> None:

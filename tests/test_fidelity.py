@@ -232,6 +232,20 @@ def test_attachments_metadata_and_chapters(tmp_path: Path):
     assert not [note for note in report.notes if "not copied" in note]
 
 
+@pytest.mark.parametrize("kind", ["image/webp", "application/octet-stream"])
+def test_an_attached_picture_does_not_show_what_is_hidden(tmp_path: Path, kind: str):
+    def tune(out):
+        out.add_attachment("cover.webp", kind, b"of a face")
+        out.add_attachment("old.ttf", "application/x-truetype-font", b"not really a font")
+
+    path = write_clip(tmp_path / "v.mkv", tune=tune)
+    report = through(path, tmp_path / "o.mkv")
+    assert b"of a face" not in (tmp_path / "o.mkv").read_bytes()
+    with av.open(str(tmp_path / "o.mkv")) as file:
+        assert [s.type for s in file.streams] == ["video", "attachment"]
+    assert [note for note in report.notes if "not copied" in note and "attachment" in note]
+
+
 def test_chapters_in_mp4_are_not_doubled(tmp_path: Path):
     def tune(out):
         out.set_chapters(

@@ -85,6 +85,12 @@ def test_light_modules_do_not_load_torch(name: str):
     assert done.returncode == 0, done.stderr.decode()
 
 
+def test_the_sender_starts_at_once():
+    # A receiver that comes back waits for it: with numpy and the rest it took a second.
+    code = "import sys, stream.sender; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_the_walk_sees_an_import_inside_a_function(tmp_path: Path):
     path = tmp_path / "m.py"
     path.write_text("def f():\n    from torch import nn\n    import av.error\n")

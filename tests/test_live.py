@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -165,7 +166,9 @@ def result(index: int) -> FrameResult:
 
 
 def test_a_receiver_that_dies_costs_pictures_and_nothing_else(relay: Relay) -> None:
-    sink = PublishSink(relay.url("out"), SourceInfo("x", 48, 64, rate=Fraction(25)))
+    told: list[str] = []
+    info = SourceInfo("x", 48, 64, rate=Fraction(25))
+    sink = PublishSink(relay.url("out"), info, tell=told.append)
     epochs: list[int] = []
 
     def read() -> None:
@@ -178,7 +181,7 @@ def test_a_receiver_that_dies_costs_pictures_and_nothing_else(relay: Relay) -> N
     reader = threading.Thread(target=read)
     reader.start()
     index, cut_at = 0, None
-    while reader.is_alive() and index < 1500:
+    while (reader.is_alive() or len(told) < 2) and index < 1500:
         if cut_at is None and len(epochs) >= 5:
             relay.cut()
             cut_at = index
@@ -191,7 +194,37 @@ def test_a_receiver_that_dies_costs_pictures_and_nothing_else(relay: Relay) -> N
     sink.close()
     assert epochs.count(1) == 5
     assert sink.dropped["receiver lost"] >= 1
-    assert sink.notes[0].startswith(f"rtsp://127.0.0.1:{relay.port}/out: lost ")
+    assert sink.notes[0].startswith(f"{relay.url('out')}: lost ")
+    assert told == [
+        f"{relay.url('out')}: {news}" for news in ("lost; tried again", "is there again")
+    ]
+
+
+def test_at_first_key_frames_are_close_together() -> None:
+    """Who reads from a server that has come back need not wait for one."""
+    url, keys = f"udp://127.0.0.1:{free_port()}", []
+
+    def read() -> None:
+        with av.open(url, timeout=(10, 10)) as stream:
+            for packet in stream.demux(video=0):
+                if packet.is_keyframe and packet.pts is not None and packet.time_base:
+                    keys.append(float(packet.pts * packet.time_base))
+                if len(keys) == 11:
+                    return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    sink = PublishSink(url, SourceInfo("x", 48, 64, rate=Fraction(25)))
+    index, still = 0, result(0)
+    while reader.is_alive():
+        frame = replace(still.frame, time=Fraction(index, 25))
+        sink.write(replace(still, frame=frame))
+        index += 1
+        time.sleep(0.005)
+    sink.abort()
+    steps = np.diff(keys)
+    assert steps[:6].max() < 0.3
+    assert steps[-2:] == pytest.approx(1.0)
 
 
 def test_nobody_is_started_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,20 @@ def test_waits_grow_to_a_limit_while_nothing_is_wrong(compute: str) -> None:
     assert router.carried_frames(1) <= waits.max()
 
 
+def test_a_network_that_fails_is_asked_again_and_nothing_is_fresh_meanwhile() -> None:
+    router = Router("auto")
+    looks(router, 60)
+    while not router.wants_look(FACE, SAME):
+        pass
+    carried = router.carried_frames(1)  # it raises now, and nothing is learned
+    assert carried > 0
+    assert router.wants_look(FACE, SAME)
+    assert router.carried_frames(1) == carried
+    router.learn(FACE, SAME, FREE)
+    assert router.carried_frames(1) == 0
+    assert not router.wants_look(FACE, SAME)
+
+
 @pytest.mark.parametrize("compute", ["auto", "saver"])
 def test_a_covered_face_waits_less_long_than_a_free_one(compute: str) -> None:
     router, seen = Router(compute), []  # type: ignore[arg-type]

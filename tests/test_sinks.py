@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
+from stream.bench.faults.receivers import pictures_in
 from stream.errors import SinkError, SinkPathError
 from stream.frame import Frame, FrameResult
 from stream.run import run
@@ -115,6 +117,30 @@ def test_abort_leaves_the_older_file(tmp_path: Path, written: int):
     sink.abort()
     assert path.read_text() == "older"
     assert left_in(tmp_path) == ["out.mp4"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_a_live_recording_plays_however_it_ends(tmp_path: Path, suffix: str):
+    path, killed = tmp_path / f"out{suffix}", tmp_path / f"killed{suffix}"
+    sink = VideoSink(path, replace(INFO, live=True), unchanged, options={"tune": "zerolatency"})
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    for index in range(120):
+        frame = replace(plain_frame(index), image=np.roll(noise, index, 1))
+        sink.write(FrameResult(frame, (), ()))
+    killed.write_bytes((tmp_path / f".out{suffix}.partial").read_bytes())
+    sink.abort()
+    sink.abort()
+    assert left_in(tmp_path) == sorted([path.name, killed.name])
+    assert f"{path}: what was recorded until then is kept" in sink.notes
+    assert pictures_in(path) == 120
+    assert pictures_in(killed) >= 30
+
+
+def test_a_live_recording_that_never_began_leaves_the_older_file(tmp_path: Path):
+    path = tmp_path / "out.mp4"
+    path.write_text("older")
+    VideoSink(path, replace(INFO, live=True), unchanged).abort()
+    assert path.read_text() == "older"
 
 
 def test_no_frame_at_all_still_closes(tmp_path: Path):

@@ -50,6 +50,18 @@ def test_a_result_says_what_was_decided_of_it() -> None:
     ]  # fmt: skip
 
 
+def test_what_is_blanked_while_it_is_held_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = privacy("privacy.delay_frames=2")
+    shown = [out for i in range(6) for out in policy.push(found(i, HERE))]
+    assert shown[-1].verdict.covered == ""
+    monkeypatch.setattr(policy, "_covered", None)  # it fails where nobody thought of
+    with pytest.raises(TypeError):
+        policy.push(found(6, HERE))
+    held = policy.flush()
+    assert [result.verdict.covered for result in held] == ["policy raised"] * 2
+    assert all(np.ptp(result.frame.image) == 0 for result in held)
+
+
 def test_the_json_of_a_frame_says_it_too() -> None:
     lines = [json.loads(line_of(result)) for result in decided()]
     assert lines[0]["privacy"] == {"covered": "start", "lost": []}

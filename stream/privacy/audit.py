@@ -15,7 +15,7 @@ from pathlib import Path
 from stream.outputs import naming, partial_of
 
 LEAK = (
-    "a face is first found in the middle of a run: each of the {frames} frames before it, unless it "
+    "a face is first found, or jumps, within a run: each of the {frames} frames before it, unless it "
     "was covered there, counts once; how often a mask was wrong cannot be counted without a truth"
 )
 

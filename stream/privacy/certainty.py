@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from s3pot.types import OcclusionMask
 from stream.frame import FrameResult
-from trackers.boxes import iou
+from trackers.boxes import grow, iou
 from trackers.faces import TrackedFace, TrackState
 
 Box = NDArray[np.float32]
@@ -33,8 +34,19 @@ SAME_PLACE_IOU, COASTING_IOU = 0.5, 0.8
 """Of a face's boxes in two frames that follow each other, below which its landmarks jumped; and if it
 coasted in one of them: the mesh wakes a hidden face now and then with a sixth of it beside its place."""
 
-OFF_CENTRE = 0.25
-"""Over the sides of a face's box: so far its mask's middle may lie from its own."""
+SAME_FACE_IOU = 0.8
+"""Of a face's box with the box about its mask's face, below which the mask is of another place or size.
+(Both are of one mesh; in five real clips it is never below 0.985.)"""
+
+MOST_LEFT = 8
+"""Places from which a face jumped, that are remembered."""
+
+FASTEST, MOST_FURTHER = 8.0, 0.4
+"""Of its sides a second, a face is taken to move at most where nobody saw it go (who walks past a camera
+goes nine of them); and how far at most from where it jumped."""
+
+KNOWN_FRAMES = 12
+"""Who was seen in so many is somebody, also if never surely."""
 
 SCALES = 1e-3, 1e3
 """Px of the mask for a px of the frame, beyond which a transform is broken."""
@@ -59,6 +71,9 @@ class Memory:
         steady: frames in a row, seen, in which nothing spoke against it.
         coasting: frames in a row in which it was not seen.
         ever_sure: it was sure once.
+        seen: frames in which it was seen.
+        left_px: (4,) each, from where it jumped since it was sure: it may be there still.
+        left_seconds: since it jumped first.
     """
 
     box_px: Box
@@ -66,26 +81,47 @@ class Memory:
     steady: int = 0
     coasting: int = 0
     ever_sure: bool = False
+    seen: int = 0
+    left_px: deque[Box] = field(default_factory=lambda: deque(maxlen=MOST_LEFT))
+    left_seconds: float = 0.0
+
+    @property
+    def places_px(self) -> list[Box]:
+        """(4,) each, where it may be."""
+        more = min(FASTEST * self.left_seconds, MOST_FURTHER)
+        return [self.box_px, *(np.asarray(grow(box, more), np.float32) for box in self.left_px)]
+
+    @property
+    def is_somebody(self) -> bool:
+        """Whether it is taken for a face that is there, and not for a mistake of the detector's."""
+        return self.ever_sure or self.seen >= KNOWN_FRAMES
 
     def move(self, box_px: Box) -> None:
         """The face is at ``box_px`` in this frame."""
         step = (box_px[:2] + box_px[2:] - self.box_px[:2] - self.box_px[2:]) / 2
         self.box_px, self.motion_px = box_px, step.astype(np.float32)
 
-    def judge(self, face: TrackedFace, mask: OcclusionMask, held_frames: int) -> tuple[Certainty, str]:  # fmt: skip
+    def judge(
+        self, face: TrackedFace, mask: OcclusionMask, held_frames: int, step_seconds: float
+    ) -> tuple[Certainty, str]:
         """How far the face can be believed, and what speaks against it (else empty); moves on.
 
         Args:
             face: with a finite box.
             mask: of it.
             held_frames: for which a face that was sure may coast.
+            step_seconds: since the frame before.
         """
         seen = face.state is TrackState.SEEN
         least = SAME_PLACE_IOU if seen and not self.coasting else COASTING_IOU
         jumped = float(iou(face.box_px[None], self.box_px[None])[0, 0]) < least
         doubt = "jumped" if jumped else against(face, mask)
+        self.left_seconds = self.left_seconds + step_seconds if self.left_px else 0.0
+        if jumped:
+            self.left_px.append(self.box_px)
         self.move(face.box_px)
         self.coasting = 0 if seen else self.coasting + 1
+        self.seen += seen
         if face.adrift:
             self.steady = 0
             return Certainty.LOST, "adrift"
@@ -98,6 +134,7 @@ class Memory:
         if self.coasting > held_frames:
             return Certainty.UNSURE, "coasting"
         self.ever_sure = True
+        self.left_px.clear()
         return (Certainty.SURE if seen else Certainty.HELD), ""
 
 
@@ -135,12 +172,14 @@ def is_whole(mask: OcclusionMask) -> bool:
 
 
 def is_on(mask: OcclusionMask, box_px: Box) -> bool:
-    """Whether a whole mask's face is where the tracker has it."""
-    rows, columns = np.nonzero(mask.region)
-    middle = np.array([np.ptp(columns) / 2 + columns.min(), np.ptp(rows) / 2 + rows.min()])
-    spot = np.linalg.solve(mask.frame_to_face[:, :2], middle - mask.frame_to_face[:, 2])
-    away = np.abs(spot - (box_px[:2] + box_px[2:]) / 2)
-    return bool((away <= OFF_CENTRE * (box_px[2:] - box_px[:2])).all())
+    """Whether a whole mask's face is where the tracker has it, and as large."""
+    rows = np.flatnonzero(mask.region.any(1))
+    left, right = mask.region[rows].argmax(1), mask.region[rows, ::-1].argmax(1)
+    ends = np.concatenate([left, mask.region.shape[1] - 1 - right])  # of each row: farthest any way
+    outline = np.stack([ends, np.tile(rows, 2)], 1)
+    spots = np.linalg.solve(mask.frame_to_face[:, :2], (outline - mask.frame_to_face[:, 2]).T)
+    about = np.concatenate([spots.min(1), spots.max(1)]).astype(np.float32)
+    return bool(iou(about[None], box_px[None])[0, 0] >= SAME_FACE_IOU)
 
 
 def broken(result: FrameResult) -> str:

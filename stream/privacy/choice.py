@@ -35,7 +35,7 @@ class Choice:
 
     def reset(self) -> None:
         """Another stream begins, whose ids are those that were meant."""
-        self._here: set[int] = set()
+        self._here: list[int] = []
         self._known: set[int] = set()
         self._suspects: set[int] = set()
         self._void = False
@@ -44,19 +44,29 @@ class Choice:
         """Ids mean nothing any more, for they were counted anew: everybody is chosen from now on."""
         self._void = True
 
-    def see(self, track_ids: Iterable[int]) -> None:
-        """These are in the frame.
+    def see(self, track_ids: Iterable[int], seen_ids: Collection[int]) -> None:
+        """These are in the frame, and of these a face can be seen there.
 
-        Who comes while one of those named is away may be that one under a new id, until that one is
-        back.
+        Who comes while one of those named cannot be seen may be that one under a new id, until that one
+        is seen again.
         """
         now = set(track_ids)
+        came = now.difference(self._here)
+        self._here = [k for k in self._here if k in now] + sorted(came)
         self._known |= now & self._ids
-        if self._known <= now:
+        if self._known <= set(seen_ids):
             self._suspects.clear()
         else:
-            self._suspects |= now - self._here - self._ids
-        self._here = now
+            self._suspects |= came - self._ids
+
+    def gone(self, track_id: int, in_place_ids: Collection[int]) -> None:
+        """A face ended, and these have its place: one that came later may be it under a new id.
+
+        Call it before :meth:`see`.
+        """
+        if track_id in self._ids and track_id in self._here:
+            later = self._here[self._here.index(track_id) + 1 :]
+            self._suspects |= set(later).intersection(in_place_ids) - self._ids
 
     def hides(self, track_id: int) -> Hide:
         """What is hidden of a face that can be believed."""

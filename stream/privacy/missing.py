@@ -35,14 +35,21 @@ def how_it_ended(memory: Memory, others: Sequence[TrackedFace], size: tuple[int,
         others: the faces of this frame.
         size: height and width of the picture, px.
     """
-    ahead = memory.box_px + np.tile(memory.motion_px, 2)
-    if visible_share(ahead, *size[:2]) < LEFT_SHARE:
-        return "left"
-    if others:
-        boxes = np.stack([face.box_px for face in others])
-        if iou(memory.box_px[None], boxes).max() >= REPLACED_IOU:
+    if not memory.left_px:  # else nobody knows where it was at last
+        ahead = memory.box_px + np.tile(memory.motion_px, 2)
+        if visible_share(ahead, *size[:2]) < LEFT_SHARE:
+            return "left"
+        if in_place_of(memory, others):
             return "replaced"
-    return "lost" if memory.ever_sure else "never sure"
+    return "lost" if memory.is_somebody else "never sure"
+
+
+def in_place_of(memory: Memory, others: Sequence[TrackedFace]) -> list[int]:
+    """Ids of those others that are where a face was last."""
+    return [
+        other.track_id for other in others
+        if iou(memory.box_px[None], other.box_px[None])[0, 0] >= REPLACED_IOU
+    ]  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -50,12 +57,12 @@ class Missing:
     """A face that ended.
 
     Attributes:
-        box_px: (4,) its head when it was last there; stays covered.
+        boxes_px: (4,) each, its head where it may have been at last; stay covered.
         blinds: the whole picture is covered, for the face may be anywhere.
         watched_seconds: for so long the detector has looked since and not found it.
     """
 
-    box_px: Box
+    boxes_px: list[Box]
     blinds: bool
     watched_seconds: float = 0.0
 
@@ -74,16 +81,17 @@ class Absentees:
     @property
     def boxes_px(self) -> list[Box]:
         """(4,) each, px: to be covered."""
-        return [one.box_px for one in self._missing.values()]
+        return [box_px for one in self._missing.values() for box_px in one.boxes_px]
 
     @property
     def blinding(self) -> list[int]:
         """Those for whom the whole picture is to be covered."""
         return [track_id for track_id, one in self._missing.items() if one.blinds]
 
-    def add(self, track_id: int, box_px: Box, end: End) -> None:
-        """A face ended; ``box_px`` is its last one."""
-        self._missing[track_id] = Missing(head_box(box_px), end == "lost")
+    def add(self, track_id: int, places_px: Sequence[Box], end: End) -> None:
+        """A face ended that was at last in one of these places."""
+        heads_px = [head_box(box_px) for box_px in places_px]
+        self._missing[track_id] = Missing(heads_px, end == "lost")
 
     def watch(
         self, faces: Sequence[TrackedFace], born: Mapping[int, Box], step_seconds: float
@@ -102,8 +110,9 @@ class Absentees:
             self._missing.pop(face.track_id, None)
         for one in self._missing.values():
             one.watched_seconds += min(max(step_seconds, 0.0), LONGEST_STEP_SECONDS)
-            if any(meet(one.box_px, head_box(box_px)) for box_px in born.values()):
-                one.blinds = False  # it has come back under another id
+            for box_px in born.values():
+                if all(meet(was_px, head_box(box_px)) for was_px in one.boxes_px):
+                    one.blinds = False  # it has come back under another id
         over = [k for k, m in self._missing.items() if m.watched_seconds >= self._wait_seconds]
         return sum(self._missing.pop(track_id).blinds for track_id in over)
 

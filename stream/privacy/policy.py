@@ -5,38 +5,42 @@ Of each face in each frame, the first line that holds (``who`` and ``hide``: see
 ======  ========================================================================  ==================
 state   a face is so if                                                           what leaves
 ======  ========================================================================  ==================
-lost    it was sure once, and ended inside the picture with no face in its place;  nothing: the whole
-        or the picture leapt away from under it while it was hidden (adrift)       picture is covered
+lost    it was sure once, or seen for long, and ended inside the picture with no   nothing: the whole
+        face in its place, or where nobody knows, for it had just jumped; or the   picture is covered
+        picture leapt away from under it while it was hidden (adrift)
 unsure  it is in one of its first two good frames; its box jumped; the mesh's      all but its head:
         score or the mask's confidence is low; more than 85 % of it is covered;    1.6 times its box,
-        the mask is not finite, stale, or not where the face is; it coasts for     more while coasting
-        more than ``held_frames``, or with neither flow nor a cover to speak for it
+        the mask is not finite, stale, or of another place or size than the face;  more while coasting;
+        it coasts for more than ``held_frames``, or with neither flow nor a cover  and where it was, if
+        to speak for it                                                            it jumped since sure
 held    it is hidden, coasts, and nothing speaks against it                        what the mask says
 sure    it is seen, and nothing speaks against it                                  what the mask says
 ======  ========================================================================  ==================
 
 The whole picture is also covered, whatever is to be hidden and of whom, at the start; where
 :meth:`PrivacyPolicy.blind` says that nothing is known (the model raised, timed out, ...); where a
-result's boxes or landmarks are not finite; at :meth:`PrivacyPolicy.restarted`, a change of the picture's
-size, and a cut at which a face ended.  It opens with the second of two frames that agree: the detector
-looked in both, nothing failed between, and every frame from the one to the other shows the same ids, each
-where it was.  A lost face keeps it closed besides until its id is back, until a face that came up since
+result's boxes or landmarks are not finite, or it is of a frame that came before; at
+:meth:`PrivacyPolicy.restarted`, a change of the picture's size, and a cut at which a face ended.  It opens
+with the second of two frames that agree: the detector looked in both, nothing failed between, and every
+frame from the one to the other shows the same ids, each where it was.  A lost face keeps it closed besides until its id is back, until a face that came up since
 stands where it was, or until the detector has looked for ``wait_seconds`` and not found it.
 
-A face that ended otherwise (at the edge, where another one now is, or that never was sure) leaves its
-head's last box covered for ``wait_seconds`` of looks, and does not blind.
+A face that ended otherwise (at the edge, where another one now is, or that was seen for less than half a
+second and never surely) leaves its head's last box covered for ``wait_seconds`` of looks, and does not blind.
 
 Pictures are held back by ``delay_frames``: a face is first found some frames after it could be seen, and
-what is still held of these is covered where it was found.  What had left by then is counted.
+what is still held of these is covered where it was found, and as far about as it may have come since.
+What had left by then is counted.  A face that jumps counts as found.
 
 What remains: a face that the detector does not find is not covered, and neither is what of one that
 had left before it was found; where the mask decides, it may be wrong (``MARGIN`` of ``cover.py`` takes its
-edge off what is kept); ids are believed as long as no face is unsure.
+edge off what is kept); ids are believed as long as no face is unsure, but for who may be one of those named
+under a new id (``choice.py``).  The face is what the mesh spans and a rim: hair, ears and the top of a
+forehead are hidden with "both".
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -53,9 +57,9 @@ from stream.privacy.certainty import Certainty, Memory, broken
 from stream.privacy.choice import Choice
 from stream.privacy.cover import Hide, blank, head_box, paint_box, paint_mask
 from stream.privacy.gate import Gate
-from stream.privacy.leaving import Leaving
-from stream.privacy.missing import Absentees, how_it_ended
-from trackers.faces import TrackedFace
+from stream.privacy.leaving import Leaving, Queue
+from stream.privacy.missing import Absentees, how_it_ended, in_place_of
+from trackers.faces import TrackedFace, TrackState
 from trackers.flow import scene_cut
 
 Box = NDArray[np.float32]
@@ -63,17 +67,11 @@ Box = NDArray[np.float32]
 DRIFT, MOST_DRIFT = 0.02, 0.4
 """Of its sides a face's head is larger with every frame that it coasts, and at most."""
 
-BACK = 0.15
-"""Of its sides, a face that was just found is taken to have moved by in a frame before."""
-
-LEAK_FRAMES = 5
-"""A face is taken to have been in the picture for so many frames before it was found."""
-
 
 class PrivacyPolicy:
     """See the module. Not thread-safe.
 
-    If it raises, nothing has left: call :meth:`blind` with the frame.
+    If it raises, nothing of the frame has left, nor will of those held: call :meth:`blind` with it.
 
     Args:
         choice: of whom what is hidden.
@@ -95,8 +93,7 @@ class PrivacyPolicy:
 
     def reset(self) -> None:
         """Another stream begins, closed; the audit goes on."""
-        self._held: deque[Leaving] = deque()
-        self._recent: deque[Leaving] = deque(maxlen=max(LEAK_FRAMES, self._delay_frames))
+        self._queue = Queue(self._delay_frames, self._stand_in, self.audit)
         self._choice.reset()
         self._forget("start")
 
@@ -117,8 +114,9 @@ class PrivacyPolicy:
         self._gate.close(cause)
         self._memories: dict[int, Memory] = {}
         self._absentees.clear()
-        self._recent.clear()  # who is found from now on was not in these
+        self._queue.forget()  # who is found from now on was not in these
         self._before: Frame | None = None
+        self._newest = -1
 
     def blind(self, frame: Frame, cause: str) -> list[FrameResult]:
         """Nothing is known of this frame: it is covered, and whoever was there is expected again.
@@ -128,32 +126,45 @@ class PrivacyPolicy:
             cause: in plain words.
         """
         self._gate.close(in_a_word(cause))
+        again, self._newest = frame.index <= self._newest, max(self._newest, frame.index)
         for memory in self._memories.values():
             memory.steady = 0
-        return self._leave(FrameResult(frame, (), ()), [], {})
+        return self._leave(FrameResult(frame, (), ()), [], {}, again=again)
 
     def push(self, result: FrameResult) -> list[FrameResult]:
         """One result in; what may leave of the one of ``delay_frames`` ago out, if there is one."""
-        cause = broken(result)
+        cause = broken(result) or ("old result" if result.frame.index <= self._newest else "")
         if cause:
             return self.blind(result.frame, cause)
+        try:
+            return self._pushed(result)
+        except BaseException:  # nobody knows any more who is in what is held back
+            self._queue.blank()
+            raise
+
+    def _pushed(self, result: FrameResult) -> list[FrameResult]:
         if self._before is not None and self._before.image.shape != result.frame.image.shape:
             self.restarted("size changed", ids_kept=True)
-        self._choice.see(face.track_id for face in result.faces)
         self._see_ends(result)
+        self._choice.see([face.track_id for face in result.faces],
+                         [f.track_id for f in result.faces if f.state is TrackState.SEEN])  # fmt: skip
         born = [face for face in result.faces if face.track_id not in self._memories]
-        self._watch(result, born)
-        states = self._judge(result)
+        step_seconds = float(result.frame.time - self._before.time) if self._before else 0.0
+        self._watch(result, born, step_seconds)
+        states, jumped = self._judge(result, step_seconds)
         self._open(result, states)
         hidden = [self._hides(face, states[face.track_id]) for face in result.faces]
-        self._cover_late([f.box_px for f, hide in zip(result.faces, hidden, strict=True)
-                          if f in born and hide != "neither"])  # fmt: skip
-        self._before = result.frame
+        new = jumped | {face.track_id for face in born}
+        self._queue.cover_late(result.frame.time, [
+            f.box_px for f, hide in zip(result.faces, hidden, strict=True)
+            if f.track_id in new and hide != "neither"
+        ])  # fmt: skip
+        self._before, self._newest = result.frame, result.frame.index
         return self._leave(result, hidden, states)
 
     def flush(self) -> list[FrameResult]:
         """What is still held, at the end of a stream or where it pauses."""
-        return self._let_go(0)
+        return self._queue.flush()
 
     def close(self) -> None:
         """Write the audit, if it is wanted.
@@ -175,9 +186,10 @@ class PrivacyPolicy:
             return
         for track_id, memory in ended.items():
             del self._memories[track_id]
+            self._choice.gone(track_id, in_place_of(memory, result.faces))
             if self._choice.hides(track_id) != "neither":
                 end = how_it_ended(memory, result.faces, result.frame.image.shape)
-                self._absentees.add(track_id, memory.box_px, end)
+                self._absentees.add(track_id, memory.places_px, end)
                 if end == "lost":
                     self._gate.close("lost")
 
@@ -188,23 +200,28 @@ class PrivacyPolicy:
         boxes = np.stack([memory.box_px for memory in self._memories.values()])
         return scene_cut(grey(self._before.image), grey(frame.image), boxes)
 
-    def _watch(self, result: FrameResult, born: list[TrackedFace]) -> None:
+    def _watch(self, result: FrameResult, born: list[TrackedFace], step_seconds: float) -> None:
         """Those that are missing may be back, or given up."""
-        step = float(result.frame.time - self._before.time) if self._before else 0.0
         places = {face.track_id: face.box_px for face in born}
-        watched = step if result.looked else 0.0
+        watched = step_seconds if result.looked else 0.0
         self.audit.given_up += self._absentees.watch(result.faces, places, watched)
 
-    def _judge(self, result: FrameResult) -> dict[int, Certainty]:
-        states = {}
+    def _judge(
+        self, result: FrameResult, step_seconds: float
+    ) -> tuple[dict[int, Certainty], set[int]]:
+        """How far each face can be believed, and which of them jumped, by id."""
+        states, jumped = {}, set()
         for face, mask in zip(result.faces, result.masks, strict=True):
             memory = self._memories.setdefault(face.track_id, Memory(face.box_px))
-            states[face.track_id], doubt = memory.judge(face, mask, self._held_frames)
+            state, doubt = memory.judge(face, mask, self._held_frames, step_seconds)
+            states[face.track_id] = state
             if doubt:
                 self.audit.doubts[doubt] += 1
+            if doubt == "jumped":
+                jumped.add(face.track_id)
         self.audit.faces.update(state.value for state in states.values())
         self.audit.faces["lost"] += len(self._absentees.blinding)
-        return states
+        return states, jumped
 
     def _open(self, result: FrameResult, states: dict[int, Certainty]) -> None:
         """Whether the picture as a whole may leave."""
@@ -221,35 +238,24 @@ class PrivacyPolicy:
             return self._choice.hides(face.track_id)
         return "both" if self._choice.hides_any else "neither"
 
-    def _cover_late(self, born_px: list[Box]) -> None:
-        """Faces were just found: cover what is still held where they were, count what has left."""
-        for box_px in born_px:
-            for back, leaving in enumerate(reversed(self._recent), 1):
-                if leaving in self._held and not leaving.whole:
-                    place = head_box(box_px, BACK * back)
-                    paint_box(leaving.result.frame.image, place, self._stand_in)
-                    leaving.boxes_px.append(place)
-                    self.audit.covered_late += 1
-                if back <= LEAK_FRAMES and not leaving.leaked and not leaving.covers(box_px):
-                    leaving.leaked = True
-                    self.audit.possible_leaks += 1
-
     def _leave(
-        self, result: FrameResult, hidden: list[Hide], states: Mapping[int, Certainty]
-    ) -> list[FrameResult]:
-        """Cover the picture, hold it back, and let go what is held too long."""
+        self, result: FrameResult, hidden: list[Hide], states: Mapping[int, Certainty], *,
+        again: bool = False,
+    ) -> list[FrameResult]:  # fmt: skip
+        """Cover the picture, hold it back, and let go what is held too long.
+
+        Args:
+            result: what is known.
+            hidden: of each of its faces.
+            states: of each of its faces, by id.
+            again: a picture that came before is shown once more, while nothing comes.
+        """
         told = dict.fromkeys(self._absentees.blinding, Certainty.LOST.value)
         told |= {track_id: state.value for track_id, state in states.items()}
         verdict = Verdict(told, self._gate.cause)
         leaving = self._covered(replace(result, verdict=verdict), hidden)
         self._count(leaving, hidden)
-        self._recent.append(leaving)
-        self._held.append(leaving)
-        return self._let_go(self._delay_frames)
-
-    def _let_go(self, keep: int) -> list[FrameResult]:
-        count = max(len(self._held) - keep, 0)
-        return [self._held.popleft().result for _ in range(count)]
+        return self._queue.push(leaving, again=again)
 
     def _covered(self, result: FrameResult, hidden: list[Hide]) -> Leaving:
         masks = tuple(replace(mask, reference=None) for mask in result.masks)
@@ -262,8 +268,9 @@ class PrivacyPolicy:
         image, boxes_px = frame.image.copy(), self._absentees.boxes_px
         for face, mask, hide in zip(result.faces, result.masks, hidden, strict=True):
             if hide == "both":
-                drift = min(DRIFT * self._memories[face.track_id].coasting, MOST_DRIFT)
-                boxes_px.append(head_box(face.box_px, drift))
+                memory = self._memories[face.track_id]
+                drift = min(DRIFT * memory.coasting, MOST_DRIFT)
+                boxes_px += [head_box(place_px, drift) for place_px in memory.places_px]
             elif hide != "neither":
                 paint_mask(image, mask, hide, self._stand_in)
         for box_px in boxes_px:

@@ -77,7 +77,7 @@ class Look:
 
     def of_url(self, url: str) -> Iterator[Sighting]:
         """A stream of a server; connects again whenever it is cut off."""
-        options = {"rtsp_transport": "tcp", "fpsprobesize": "0"}
+        options = {"rtsp_transport": "tcp", "fpsprobesize": "0", "analyzeduration": "100000"}
         while not self.closed:
             with (
                 suppress(av.FFmpegError, OSError),

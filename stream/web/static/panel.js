@@ -15,7 +15,7 @@ const CAUSES = {
   "start": "the stream has only begun", "restart": "the stream began anew", "lost": "a face was lost",
   "cut": "the scene changed", "size changed": "the size of the picture changed",
   "model raised": "the model failed", "time out": "the model took too long", "no signal": "no signal",
-  "policy raised": "the policy failed", "nan": "the model's figures were broken",
+  "policy raised": "the policy failed", "old result": "the model answered out of order", "nan": "the model's figures were broken",
   "faces and masks differ": "the model's answer was broken",
 };
 
