@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -39,6 +40,20 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the privacy policy decided of a frame.
+
+    Attributes:
+        states: how far each face can be believed, by track id: "sure", "held", "unsure", "lost"; also
+            of those who are lost and not among the faces.
+        covered: why the whole picture is covered, in a few words; empty where it is not.
+    """
+
+    states: Mapping[int, str]
+    covered: str
+
+
+@dataclass(frozen=True, slots=True)
 class FrameResult:
     """A frame with what was found in it.
 
@@ -48,6 +63,7 @@ class FrameResult:
         masks: one per face, same order.
         looked: whether the detector ran on this frame, so that a new face would have been found.
         failure: why nothing is known of this frame, in plain words; empty where all went well.
+        verdict: of a policy that hides; None where nobody decided.
     """
 
     frame: Frame
@@ -55,6 +71,7 @@ class FrameResult:
     masks: tuple[OcclusionMask, ...]
     looked: bool = False
     failure: str = ""
+    verdict: Verdict | None = None
 
 
 def heard(dropped: Frame, following: Frame) -> Frame:

@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from s3pot.types import OcclusionMask
 from stream.encode import CONTAINERS, VideoSink
 from stream.errors import SinkError, SinkPathError
-from stream.frame import FrameResult
+from stream.frame import FrameResult, Verdict
 from stream.outputs import check_path, naming, partial_of
 from trackers.faces import TrackedFace
 
@@ -132,6 +132,10 @@ class JsonSink:
     "coverage": 0.12, "carried": 0, "mask": {"size": [h, w], "counts": "..."}}]}``; box in px, time in
     seconds; carried: for how many frames the network has not looked at the face.
 
+    Of the privacy policy besides: ``"certainty"`` of each face, "sure", "held", "unsure" or "lost"; and
+    ``"privacy": {"covered": "model raised", "lost": [3]}``, why the whole picture is covered (empty
+    where it is not), and who is waited for.
+
     Args:
         path: output file.
         source_path: the input, to make sure that it is not the output.
@@ -171,12 +175,21 @@ def line_of(result: FrameResult) -> str:
     height, width = frame.image.shape[:2]
     pairs = zip(result.faces, result.masks, strict=True)
     faces = [_face_entry(face, mask, height, width) for face, mask in pairs]
-    return json.dumps({"index": frame.index, "time": round(float(frame.time), 6), "faces": faces})
+    line = {"index": frame.index, "time": round(float(frame.time), 6), "faces": faces}
+    return json.dumps(line | _decided(result.verdict, faces))
 
 
-def _face_entry(
-    face: TrackedFace, mask: OcclusionMask, height: int, width: int
-) -> dict[str, object]:
+def _decided(verdict: Verdict | None, faces: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a policy that hides says; the certainty of each face goes into its entry."""
+    if verdict is None:
+        return {}
+    away = dict(verdict.states)
+    for face in faces:
+        face["certainty"] = away.pop(face["id"], "")
+    return {"privacy": {"covered": verdict.covered, "lost": sorted(away)}}
+
+
+def _face_entry(face: TrackedFace, mask: OcclusionMask, height: int, width: int) -> dict[str, Any]:
     from pycocotools import mask as coco  # noqa: PLC0415  a CLI start should not pay for it
 
     # COCO counts down the columns, hence Fortran order.

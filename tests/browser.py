@@ -48,10 +48,8 @@ def paths() -> tuple[str, str]:
 
 
 @contextmanager
-def chromium(
-    camera: Path | None = None, size: tuple[int, int] = (1280, 900), *, dark: bool = False
-):
-    """A driver of a browser whose camera plays a file; below 500 px of width it is a phone."""
+def chromium(camera: Path | None = None, size: tuple[int, int] = (1280, 900)):
+    """A driver of a browser whose camera plays a file."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -61,19 +59,47 @@ def chromium(
         "--headless=new", "--disable-gpu", "--disable-dev-shm-usage",
         "--no-sandbox",  # CI is root, and Chromium has no sandbox for root
         "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
-        f"--window-size={size[0]},{size[1]}", *(["--force-dark-mode"] if dark else []),
+        "--autoplay-policy=no-user-gesture-required", f"--window-size={size[0]},{size[1]}",
         *([f"--use-file-for-fake-video-capture={camera}"] if camera else []),
     ):  # fmt: skip
         options.add_argument(argument)
-    if size[0] < 500:
-        metrics = {"width": size[0], "height": size[1], "pixelRatio": 2.0, "touch": True}
-        options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options=options, service=Service(driver))
     try:
         yield browser
     finally:
         browser.quit()
+
+
+@contextmanager
+def phone(browser, size: tuple[int, int] = (375, 812)):
+    """The browser is a phone's, and dark, for so long."""
+    screen = {"width": size[0], "height": size[1], "deviceScaleFactor": 2, "mobile": True}
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def text(browser, name: str) -> str:
+    return browser.find_element("id", name).text
+
+
+def press(browser, name: str) -> None:
+    button = browser.find_element("id", name)
+    until(button.is_displayed, what=name)
+    button.click()
+
+
+def shot(browser, folder: Path, name: str) -> None:
+    """Leave a screenshot where S3POT_SCREENSHOTS says, else in a folder."""
+    place = Path(os.environ.get("S3POT_SCREENSHOTS", folder))
+    place.mkdir(parents=True, exist_ok=True)
+    browser.save_screenshot(str(place / f"{name}.png"))
 
 
 def grab(browser, *ids: str) -> list[NDArray[np.uint8] | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import statistics
 import time
 from pathlib import Path
@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.browser import chromium, grab, served, until
+from tests import browser as browsers
+from tests.browser import chromium, grab, phone, press, served, text, until
 from tests.coded_clip import Coded, coded_clip, number_of, write_y4m
 
 GREEN = ("--set", "effect.color=[0,255,0]")
@@ -27,20 +28,16 @@ def camera(frames: list[Coded], tmp_path_factory: pytest.TempPathFactory) -> Pat
     return write_y4m(tmp_path_factory.mktemp("camera") / "face.y4m", frames)
 
 
+@pytest.fixture(scope="module")
+def browser(camera: Path):
+    """One for all tests: to start it is dear."""
+    with chromium(camera) as started:
+        yield started
+
+
 @pytest.fixture
 def shot(tmp_path: Path):
-    """Leaves a screenshot where S3POT_SCREENSHOTS says, else with the test's files."""
-    folder = Path(os.environ.get("S3POT_SCREENSHOTS", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    return lambda browser, name: browser.save_screenshot(str(folder / f"{name}.png"))
-
-
-def text(browser, name: str) -> str:
-    return browser.find_element("id", name).text
-
-
-def press(browser, name: str) -> None:
-    browser.find_element("id", name).click()
+    return lambda browser, name: browsers.shot(browser, tmp_path, name)
 
 
 def choose(browser, name: str, value: str) -> None:
@@ -82,8 +79,8 @@ def shares(frame: Coded, shown: np.ndarray) -> tuple[float, float, float]:
     return float(painted[inner & ~near].mean()), kept, float(painted[~outer].mean())
 
 
-def test_own_camera_comes_back_with_the_effect_on_the_face_and_the_hand_kept(camera, frames, shot):
-    with served(*GREEN) as address, chromium(camera) as browser:
+def test_own_camera_comes_back_with_the_effect_on_the_face_and_the_hand_kept(browser, frames, shot):
+    with served(*GREEN) as address:
         browser.get(address)
         assert text(browser, "nothing-title") == "Nothing to see yet"
         assert not browser.find_element("id", "watch").is_displayed()
@@ -112,6 +109,8 @@ def test_own_camera_comes_back_with_the_effect_on_the_face_and_the_hand_kept(cam
                 delays.append((before - number) % len(frames))
         print(f"{len(bare)} pictures, {statistics.median(delays) / 15 * 1000:.0f} ms behind the camera")  # fmt: skip
         print("fps", text(browser, "fps"), "latency", text(browser, "latency"))
+        print("camera to screen, as the page has it:", text(browser, "travel"))
+        assert re.fullmatch(r"\d+ ms", text(browser, "travel"))
         assert len(bare) >= 8
         assert len(kept) >= 2
         assert statistics.median(bare) > 0.8  # green where the face is bare,
@@ -139,8 +138,8 @@ def _is_grey(image: np.ndarray | None) -> bool:
     return bool(np.percentile(spread, 99) < 24 and (image.max(2) > 200).mean() > 0.002 and (image.max(2) < 40).mean() > 0.9)  # fmt: skip
 
 
-def test_where_webrtc_does_not_get_through_pictures_go_over_http(camera, frames, shot):
-    with served(*GREEN, "--effect", "solid") as address, chromium(camera, (390, 844), dark=True) as browser:  # fmt: skip
+def test_where_webrtc_does_not_get_through_pictures_go_over_http(browser, shot):
+    with served(*GREEN, "--effect", "solid") as address, phone(browser):
         browser.get(f"{address}?http")
         press(browser, "camera")
         until(lambda: text(browser, "status") == "Live", what="Live")
@@ -149,21 +148,21 @@ def test_where_webrtc_does_not_get_through_pictures_go_over_http(camera, frames,
         wide, screen = browser.execute_script(
             "return [document.documentElement.scrollWidth, innerWidth]"
         )
-        assert wide <= screen == 390  # nothing hangs over the edge of a phone
+        assert wide <= screen == 375  # nothing hangs over the edge of a phone
         shot(browser, "phone")
         press(browser, "stop")
         until(lambda: text(browser, "status") == "Not connected")
 
 
-def test_all_watch_one_source_and_a_source_that_is_not_there_says_so(camera, shot):
-    with served("udp://127.0.0.1:9", "--set", "live.open_seconds=1") as address, chromium() as browser:  # fmt: skip
+def test_all_watch_one_source_and_a_source_that_is_not_there_says_so(browser, camera, shot):
+    with served("udp://127.0.0.1:9", "--set", "live.open_seconds=1") as address:
         browser.get(address)
         press(browser, "watch")
         until(lambda: text(browser, "nothing-title") == "Nothing comes in")
         until(lambda: "cannot be opened" in text(browser, "nothing-why"), what="the reason")
         shot(browser, "nothing")
-        assert text(browser, "status") == "Waiting for pictures"
-    with served(str(camera), *GREEN, "--effect", "solid") as address, chromium() as browser:
+        assert text(browser, "status") == "Waiting"
+    with served(str(camera), *GREEN, "--effect", "solid") as address:
         browser.get(address)
         press(browser, "watch")
         until(lambda: text(browser, "status") == "Live", what="Live")
@@ -171,9 +170,9 @@ def test_all_watch_one_source_and_a_source_that_is_not_there_says_so(camera, sho
         shot(browser, "watch")
 
 
-def test_a_token_is_asked_for_and_does_not_stay(shot):
+def test_a_token_is_asked_for_and_does_not_stay(browser, shot):
     token = "a-token-of-some-length"
-    with served("--token", token) as address, chromium() as browser:
+    with served("--token", token) as address:
         browser.get(address)
         field = browser.find_element("name", "token")
         shot(browser, "token")

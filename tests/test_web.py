@@ -94,7 +94,9 @@ def test_under_privacy_nothing_uncovered_is_shown_when_the_model_raises(monkeypa
     noise = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
     with serving('privacy.policy="privacy"') as (client, _):
         name = client.post("/api/camera", {})["id"]
-        state = wanted_frames(client, name, jpeg(noise), lambda s: s["covered_frames"] > 3)
+        state = wanted_frames(
+            client, name, jpeg(noise), lambda s: s["causes"].get("model raised", 0) > 3
+        )
         assert state["private"]
         assert state["effects"] == ["blur", "pixelate", "solid"]
         assert state["failures"] == {"model raised": state["failures"]["model raised"]}

@@ -18,12 +18,16 @@ from stream.composer import NO_SIGNAL
 from stream.errors import SourceError
 from stream.frame import Frame, FrameResult
 from stream.inlets import open_source
+from stream.pipeline import Pipeline
+from stream.web import session as sessions
 from stream.web.board import Board
 from stream.web.looped import LoopedSource
 from stream.web.peer import PeerSource, jpeg_size
 from stream.web.session import Session
 from stream.web.switch import Switch
 from tests.clips import face, half_covered, plain_frame, write_clip
+from tests.noise_faces import noise
+from tests.test_web_privacy import Finds
 from tests.web_client import jpeg, until
 
 
@@ -134,3 +138,56 @@ def test_a_board_counts_what_came_and_what_filled_a_gap_apart():
     board.close()
     assert (board.seen.image != first.image.mean()).any()
     assert board.seen.faces == ()
+
+
+class Fails:
+    """A source that breaks in a way that nobody thought of, after some pictures."""
+
+    def __init__(self, frames: int) -> None:
+        self.info = PeerSource((240, 320)).info
+        self.damage, self.notes, self._frames = None, [], frames
+
+    def __iter__(self):
+        for index in range(self._frames):
+            time.sleep(0.01)
+            yield noise(index)
+        raise RuntimeError("rtsp://me:secret@host")
+
+    def close(self) -> None: ...
+
+
+def test_a_watched_source_that_fails_inside_comes_back_and_begins_covered(monkeypatch):
+    monkeypatch.setattr(sessions, "FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(Pipeline, "from_settings", lambda settings, live: Finds())
+    lives: list[int] = []
+
+    def open_next():
+        lives.append(8)
+        return Fails(lives[-1])
+
+    settings = load_settings("tiny", ["privacy.policy=privacy", "privacy.delay_frames=0"])
+    session = Session(settings, open_next, again=True)
+    shown = []
+    write = session.board.write
+    monkeypatch.setattr(
+        session.board, "write", lambda result: (shown.append(result), write(result))
+    )
+    until(lambda: len(lives) >= 3 and session.board.note)
+    assert session.board.note == "it failed inside (RuntimeError); it begins again"
+    assert not session.board.seen.signal  # a card, nothing of the picture
+    session.close("enough")
+    assert session.board.tally.failures["session failed"] >= 2
+    began = [i for i, result in enumerate(shown) if result.verdict.covered == "restart"]
+    assert began
+    for i in began:  # of a new life nothing is seen before two frames agree
+        assert np.ptp(shown[i].frame.image) == 0
+    assert any(result.verdict.covered == "" for result in shown)
+    assert session.ended == "enough"
+
+
+def test_a_camera_whose_session_fails_inside_is_told_so_without_its_text(monkeypatch):
+    monkeypatch.setattr(Pipeline, "from_settings", lambda settings, live: Finds())
+    session = Session(load_settings("tiny"), lambda: Fails(2), again=False)
+    until(lambda: session.ended)
+    assert session.ended == "it failed inside (RuntimeError)"
+    session.close()

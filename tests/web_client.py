@@ -27,7 +27,7 @@ class Mute:
 
     def __init__(self, settings, source: PeerSource) -> None:
         self.board, self.switch = Board(settings), Switch(settings)
-        self.ended, self.covered_frames = "", None
+        self.ended, self.audit = "", None
         self.closed: list[str] = []
 
     def close(self, why: str = "") -> None:
@@ -86,10 +86,14 @@ class Client:
 
 @contextmanager
 def serving(
-    *overrides: str, watch: Shown | None = None, token: str | None = None, start: Any = None
+    *overrides: str,
+    watch: Shown | None = None,
+    token: str | None = None,
+    start: Any = None,
+    book: Any = None,
 ) -> Iterator[tuple[Client, Desk]]:
     """A server on a free port of the loopback, and its desk."""
-    desk = Desk(load_settings("tiny", list(overrides)), watch, start)
+    desk = Desk(load_settings("tiny", list(overrides)), watch, start, book)
     listening = bind("127.0.0.1", 0)
     server = build_server(desk, Door(token=token))
 

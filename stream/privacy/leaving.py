@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -84,6 +84,9 @@ class Queue:
             leaving.result.frame.image[:] = BLANK
             self._audit.covered_late += not leaving.whole
             leaving.whole = True
+            if leaving.result.verdict is not None and not leaving.result.verdict.covered:
+                told = replace(leaving.result.verdict, covered="policy raised")
+                leaving.result = replace(leaving.result, verdict=told)
 
     def forget(self) -> None:
         """In none of these a face was that is found from now on."""

@@ -84,9 +84,9 @@ class Absentees:
         return [box_px for one in self._missing.values() for box_px in one.boxes_px]
 
     @property
-    def blinding(self) -> int:
-        """For how many the whole picture is to be covered."""
-        return sum(one.blinds for one in self._missing.values())
+    def blinding(self) -> list[int]:
+        """Those for whom the whole picture is to be covered."""
+        return [track_id for track_id, one in self._missing.items() if one.blinds]
 
     def add(self, track_id: int, places_px: Sequence[Box], end: End) -> None:
         """A face ended that was at last in one of these places."""

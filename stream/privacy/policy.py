@@ -41,6 +41,7 @@ forehead are hidden with "both".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +50,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.effects import StandIn
-from stream.frame import Frame, FrameResult
+from stream.frame import Frame, FrameResult, Verdict
 from stream.patch import Image
 from stream.privacy.audit import Audit, in_a_word
 from stream.privacy.certainty import Certainty, Memory, broken
@@ -128,7 +129,7 @@ class PrivacyPolicy:
         again, self._newest = frame.index <= self._newest, max(self._newest, frame.index)
         for memory in self._memories.values():
             memory.steady = 0
-        return self._leave(FrameResult(frame, (), ()), [], again=again)
+        return self._leave(FrameResult(frame, (), ()), [], {}, again=again)
 
     def push(self, result: FrameResult) -> list[FrameResult]:
         """One result in; what may leave of the one of ``delay_frames`` ago out, if there is one."""
@@ -159,7 +160,7 @@ class PrivacyPolicy:
             if f.track_id in new and hide != "neither"
         ])  # fmt: skip
         self._before, self._newest = result.frame, result.frame.index
-        return self._leave(result, hidden)
+        return self._leave(result, hidden, states)
 
     def flush(self) -> list[FrameResult]:
         """What is still held, at the end of a stream or where it pauses."""
@@ -219,7 +220,7 @@ class PrivacyPolicy:
             if doubt == "jumped":
                 jumped.add(face.track_id)
         self.audit.faces.update(state.value for state in states.values())
-        self.audit.faces["lost"] += self._absentees.blinding
+        self.audit.faces["lost"] += len(self._absentees.blinding)
         return states, jumped
 
     def _open(self, result: FrameResult, states: dict[int, Certainty]) -> None:
@@ -238,16 +239,21 @@ class PrivacyPolicy:
         return "both" if self._choice.hides_any else "neither"
 
     def _leave(
-        self, result: FrameResult, hidden: list[Hide], *, again: bool = False
-    ) -> list[FrameResult]:
+        self, result: FrameResult, hidden: list[Hide], states: Mapping[int, Certainty], *,
+        again: bool = False,
+    ) -> list[FrameResult]:  # fmt: skip
         """Cover the picture, hold it back, and let go what is held too long.
 
         Args:
             result: what is known.
             hidden: of each of its faces.
+            states: of each of its faces, by id.
             again: a picture that came before is shown once more, while nothing comes.
         """
-        leaving = self._covered(result, hidden)
+        told = dict.fromkeys(self._absentees.blinding, Certainty.LOST.value)
+        told |= {track_id: state.value for track_id, state in states.items()}
+        verdict = Verdict(told, self._gate.cause)
+        leaving = self._covered(replace(result, verdict=verdict), hidden)
         self._count(leaving, hidden)
         return self._queue.push(leaving, again=again)
 

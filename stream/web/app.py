@@ -5,35 +5,34 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import anyio
 from fastapi import FastAPI, HTTPException, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from configs.settings import SettingsError
 from stream.web.board import View
 from stream.web.desk import Desk
 from stream.web.metrics import exposition
-from stream.web.pictures import add_links, add_stills
+from stream.web.pictures import Name, add_links, add_stills
 from stream.web.state import state_of
 
 STATIC = Path(__file__).parent / "static"
 
-Name = Annotated[str, Field(max_length=64)]
 
-
-class Wish(BaseModel):
-    """To see another view, or another effect."""
+class Wish(BaseModel, extra="forbid"):
+    """To see another view, to listen, or another effect."""
 
     id: Name
     view: View | None = None
-    effect: Annotated[str, Field(max_length=32)] | None = None
+    sound: bool | None = None
+    effect: Name | None = None
 
 
-class Named(BaseModel):
+class Named(BaseModel, extra="forbid"):
     """One of those that are here."""
 
     id: Name
@@ -89,7 +88,7 @@ def add_pages(app: FastAPI, desk: Desk) -> None:
         if shown is None:
             raise HTTPException(404, desk.farewells.get(of, "it has gone"))
         camera = desk.cameras.get(of)
-        return state_of(shown, camera.source.dropped if camera else None)
+        return state_of(shown, camera)
 
 
 def add_wishes(app: FastAPI, desk: Desk) -> None:
@@ -102,6 +101,8 @@ def add_wishes(app: FastAPI, desk: Desk) -> None:
             raise HTTPException(404, "it has gone")
         if wish.view and link is not None:
             link.view = wish.view
+        if wish.sound is not None and link is not None:
+            link.listens = wish.sound
         if wish.effect and shown is not None:
             if shown.switch is None:
                 raise HTTPException(409, "the effect is set by the program that runs the stream")

@@ -65,14 +65,22 @@ def by_cause(sums: dict[str, Tally]) -> Iterator[CounterMetricFamily]:
     failures = CounterMetricFamily("s3pot_failed", "Frames it failed in", labels=["kind", "cause"])
     faces = CounterMetricFamily("s3pot_faces", "Faces times frames", labels=["kind", "state"])
     covered = CounterMetricFamily("s3pot_coverage", "Their coverage", labels=["kind", "state"])
+    certain = CounterMetricFamily(
+        "s3pot_privacy_faces",
+        "Faces times frames, as privacy believes them",
+        labels=["kind", "state"],
+    )
+    causes = CounterMetricFamily(
+        "s3pot_privacy_covered", "Pictures covered as a whole", labels=["kind", "cause"]
+    )
     for kind, tally in sums.items():
         for family, counts in (
             (drops, tally.drops), (failures, tally.failures), (faces, tally.faces),
-            (covered, tally.covered),
+            (covered, tally.covered), (certain, tally.certainties), (causes, tally.causes),
         ):  # fmt: skip
             for label, count in counts.items():
                 family.add_metric([kind, label], count)
-    yield from (drops, failures, faces, covered)
+    yield from (drops, failures, faces, covered, certain, causes)
 
 
 def now(running: dict[str, list[Tally]]) -> Iterator[GaugeMetricFamily]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from fractions import Fraction
 from types import TracebackType
@@ -26,6 +26,8 @@ Image = NDArray[np.uint8]
 LEAST_PX, MOST_PX = 32, 4096
 """Of a side. A picture beyond this is not decoded further."""
 
+TRANSITS = 150
+
 
 class PeerSource:
     """Takes pictures from the thread of the network and gives them to the model's: the newest one.
@@ -39,6 +41,8 @@ class PeerSource:
     Attributes:
         fed_seconds: ``time.monotonic()`` when the last picture came.
         told: (height, width) px as the browser said; None if it did not.
+        waited_seconds: what its pictures took to get here, on average, beyond what the quickest of the
+            last ones took.
     """
 
     def __init__(self, most: tuple[int, int]) -> None:
@@ -48,6 +52,7 @@ class PeerSource:
         self.fed_seconds = time.monotonic()
         self.told: tuple[int, int] | None = None
         self._most = most
+        self._transits: deque[float] = deque(maxlen=TRANSITS)
         self._pictures: Channel[tuple[float, av.VideoFrame | bytes]] = Channel(1, "newest")
         self._timeline = Timeline()
 
@@ -56,9 +61,16 @@ class PeerSource:
         """Pictures that came faster than they were taken."""
         return self._pictures.dropped
 
+    @property
+    def waited_seconds(self) -> float:
+        transits = self._transits.copy()
+        return sum(transits) / len(transits) - min(transits) if transits else 0.0
+
     def feed(self, picture: av.VideoFrame | bytes) -> bool:
         """Hand over a picture, decoded or a JPEG. False if nobody takes it any longer."""
         self.fed_seconds = time.monotonic()
+        if isinstance(picture, av.VideoFrame) and picture.time is not None:
+            self._transits.append(self.fed_seconds - picture.time)
         return self._pictures.put((self.fed_seconds, picture))
 
     def __iter__(self) -> Iterator[Frame]:

@@ -1,4 +1,4 @@
-"""WebRTC: pictures of a browser's camera in, pictures of a board out."""
+"""WebRTC: pictures of a browser's camera in, pictures and sound of a board out."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 
 from stream.web.board import Board, View
+from stream.web.speaker import SpeakerTrack
 
 TICKS = 90_000
 
@@ -33,6 +34,13 @@ LEAST_STEP_SECONDS = 1 / 31
 CONNECT_SECONDS = 15.0
 """A link that is not up after so long is dead."""
 
+SILENT_SECONDS = 5.0
+"""So is one over which nothing came for so long: a browser that shows pictures reports on them every
+second.  (ICE's own check would take half a minute.)"""
+
+SMOOTH = 0.1
+"""Weight of one picture in an average."""
+
 
 class BoardTrack(VideoStreamTrack):
     """Sends each new picture of a board, and the last one again where nothing comes.
@@ -40,13 +48,21 @@ class BoardTrack(VideoStreamTrack):
     Args:
         board: looked at.
         view: says what of it.
+        listens: whether the pictures are to be in step with the sound, rather than to come at once.
+
+    Attributes:
+        encoding_seconds: from giving a picture to being asked for the next one, on average.
     """
 
-    def __init__(self, board: Board, view: Callable[[], View]) -> None:
+    def __init__(
+        self, board: Board, view: Callable[[], View], listens: Callable[[], bool] = lambda: False
+    ) -> None:
         super().__init__()
-        self._board, self._view = board, view
+        self._board, self._view, self._listens = board, view, listens
         self._number, self._sent = -1, 0.0
         self._began = time.monotonic()
+        self._given: float | None = None
+        self.encoding_seconds = 0.0
 
     async def recv(self) -> av.VideoFrame:
         """The next picture to send.
@@ -54,20 +70,24 @@ class BoardTrack(VideoStreamTrack):
         Raises:
             MediaStreamError: the track was stopped.
         """
+        if self._given is not None:
+            spent = time.monotonic() - self._given
+            self.encoding_seconds += SMOOTH * (spent - self.encoding_seconds)
         while self.readyState == "live":
             now = time.monotonic()
-            fresh = self._board.seen.number != self._number
+            seen = self._board.in_step() if self._listens() else self._board.seen
+            fresh = seen.number != self._number
             if now - self._sent > (LEAST_STEP_SECONDS if fresh else REPEAT_SECONDS):
                 break
             await anyio.sleep(POLL_SECONDS)
         else:
             raise MediaStreamError
-        self._number, image = self._board.picture(self._view())
+        self._number, image = self._board.picture(self._view(), seen)
         height, width = (side // 2 * 2 for side in image.shape[:2])  # 4:2:0
         frame = av.VideoFrame.from_ndarray(image[:height, :width], format="rgb24")
         frame.pts = max(round((now - self._began) * TICKS), 1)
         frame.time_base = Fraction(1, TICKS)
-        self._sent = now
+        self._sent, self._given = now, time.monotonic()
         return frame
 
 
@@ -79,31 +99,42 @@ class Peer:
 
     Attributes:
         view: what of it.
+        listens: whether sound is sent too, if the browser asked for a track of it.
     """
 
     def __init__(self, board: Board) -> None:
         self.view: View = "picture"
+        self.listens = False
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))  # asks nobody outside
-        self._began = time.monotonic()
+        self._began = self._alive = time.monotonic()
+        self._received_bytes = 0
         self._tracks: list[MediaStreamTrack] = []
         self._connection.on("track", self._tracks.append)
-        self._sent = BoardTrack(board, lambda: self.view)
+        self._heard = SpeakerTrack(board.heard, lambda: self.listens)
+        self._sent = BoardTrack(board, lambda: self.view, lambda: self.listens)
         self._connection.addTrack(self._sent)
 
-    async def answer(self, sdp: str, kilobits: int) -> tuple[str, MediaStreamTrack | None]:
+    async def answer(
+        self, sdp: str, kilobits: int, *, sound: bool = False
+    ) -> tuple[str, MediaStreamTrack | None]:
         """The answer to an offer, and the camera's track if it has one.
 
         Args:
             sdp: the offer.
             kilobits: a second, at most; the browser is told.
+            sound: the offer may ask for sound, too.
 
         Raises:
             ValueError: it is no offer that could be answered.
         """
-        if len(re.findall(r"^m=", sdp, re.MULTILINE)) != 1 or "\nm=video" not in sdp:
+        kinds = re.findall(r"^m=(\w*)", sdp, re.MULTILINE)
+        if sorted(kinds) not in ([["audio", "video"], ["video"]] if sound else [["video"]]):
             raise ValueError("the offer must be of exactly one video")
+        if "audio" in kinds:
+            self._connection.addTrack(self._heard)
         try:
-            await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+            offer = RTCSessionDescription(without_names(sdp), "offer")
+            await self._connection.setRemoteDescription(offer)
             answer = await self._connection.createAnswer()
             if answer is None:
                 raise ValueError("no answer")
@@ -117,18 +148,28 @@ class Peer:
     @property
     def dead(self) -> bool:
         """Whether it has gone, or never came."""
-        state = self._connection.connectionState
-        late = time.monotonic() - self._began > CONNECT_SECONDS
-        return state in ("closed", "failed") or (late and state in ("new", "connecting"))
+        state, now = self._connection.connectionState, time.monotonic()
+        late = now - self._began > CONNECT_SECONDS
+        silent = state == "connected" and now - self._alive > SILENT_SECONDS
+        return silent or state in ("closed", "failed") or (late and state in ("new", "connecting"))
+
+    @property
+    def encoding_seconds(self) -> float:
+        """What encoding and sending a picture takes, on average."""
+        return self._sent.encoding_seconds
 
     async def received_bytes(self) -> int:
-        """So far, of its camera."""
+        """So far, of its camera and of its reports. To be asked often: silence is noticed here."""
         reports = (await self._connection.getStats()).values()
-        return sum(getattr(report, "bytesReceived", 0) for report in reports)
+        received = sum(getattr(report, "bytesReceived", 0) for report in reports)
+        if received != self._received_bytes or self._connection.connectionState != "connected":
+            self._received_bytes, self._alive = received, time.monotonic()
+        return received
 
     async def close(self) -> None:
         """Let it go."""
         self._sent.stop()
+        self._heard.stop()
         with suppress(Exception):  # one that is broken cannot be closed any better
             await self._connection.close()
 
@@ -142,6 +183,17 @@ async def feed(track: MediaStreamTrack, take: Callable[[av.VideoFrame], bool]) -
             return
         if not isinstance(picture, av.VideoFrame) or not take(picture):
             return
+
+
+def without_names(sdp: str) -> str:
+    """An offer without candidates that hide their address behind a name of mDNS, and without an end of them.
+
+    A browser whose camera is not used names itself so.  To look that up takes a second and mostly fails,
+    and then aioice has nobody to connect to and gives up: so it does with Firefox, which says where its
+    candidates end.  It need not: the browser knows our address, and calls.
+    """
+    return re.sub(r"^a=(candidate:[^\n]*\.local [^\n]*|end-of-candidates *\r?)\n", "", sdp,
+                  flags=re.MULTILINE)  # fmt: skip
 
 
 def bounded(sdp: str, kilobits: int) -> str:

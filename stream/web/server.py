@@ -17,6 +17,7 @@ from stream.frame import FrameResult
 from stream.names import scheme_of, shown
 from stream.queues import Prefetch
 from stream.web.app import build_app
+from stream.web.audits import AuditBook
 from stream.web.board import Board
 from stream.web.desk import Desk, Shown
 from stream.web.gate import Gate, check_access
@@ -100,21 +101,25 @@ def serve(
         announce: called when all that is known at once is right.
 
     Raises:
-        ValueError, OSError: the source's name, the settings or the certificate are wrong.
+        ValueError, OSError: the source's name, the settings or the certificate are wrong, or the audit
+            could not be written in the end.
     """
     few_arenas()
     Switch(settings)  # says what is wrong with them
+    book = AuditBook(Path(settings.privacy.audit)) if settings.privacy.audit else None
     watch = None
     if source is not None:
         session = watched(source, settings)
         watch = Shown(session.board, session.switch, session, label(source))
     try:
-        server = build_server(Desk(settings, watch), door)
+        server = build_server(Desk(settings, watch, book=book), door)
         announce()
         server.run(sockets=[listening])
     finally:
         if watch is not None and watch.session is not None:
             watch.session.close()
+    if book is not None and book.error is not None:
+        raise book.error
 
 
 def label(source: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 from configs.settings import Settings
 from stream.composer import Composer
@@ -13,6 +14,7 @@ from stream.frame import FrameResult
 from stream.inlets import DEVICES, INLETS, open_source
 from stream.names import scheme_of
 from stream.pipeline import Pipeline
+from stream.privacy.audit import Audit
 from stream.privacy.policy import PrivacyPolicy
 from stream.queues import Prefetch
 from stream.run import RunReport, run
@@ -28,8 +30,14 @@ AGAIN_SECONDS, NAP_SECONDS = 1.0, 0.05
 NEWEST_SECONDS = 0.02
 """A frame that waited for longer, while another came, is dropped: who looks at himself wants no queue."""
 
-FAILED = "it failed inside, and was closed"
+FAILED = "it failed inside"
 """All that is told of an error that is ours: its text may name anything."""
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
+"""After it failed inside, until it begins again; doubled each time that it fails at once."""
+
+WELL_SECONDS = 30.0
+"""What ran for so long did not fail at once."""
 
 
 class Session:
@@ -39,7 +47,8 @@ class Session:
         settings: of the pipeline and the policy.
         open_next: opens the source, in the session's thread; raises SourceError where that is not
             possible now.
-        again: when the source has ended, it is opened anew.
+        again: when the source has ended, it is opened anew; when it failed inside, all begins anew, with
+            nothing of the picture shown until the policy opens it.
 
     Attributes:
         board: what there is to see.
@@ -61,20 +70,44 @@ class Session:
 
     def _runs(self) -> Iterator[RunReport]:
         """One report for each time that the source was there. This is what the thread does."""
+        pause = FIRST_PAUSE_SECONDS
         try:
-            pipeline = Pipeline.from_settings(self._settings, live=True)
-            try:
-                yield from self._with(pipeline)
-            finally:
-                pipeline.close()
-        except StreamError as error:  # names in there hold no password
-            self.ended = self.ended or str(error)
-        except Exception as error:
-            self.ended = self.ended or f"{FAILED} ({type(error).__name__})"
-            raise
+            while not self._closed:
+                began = time.monotonic()
+                yield from self._life()
+                if not self._again:
+                    return
+                self.board.clear()
+                if time.monotonic() - began > WELL_SECONDS:
+                    pause = FIRST_PAUSE_SECONDS
+                self._sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         finally:
             self.ended = self.ended or "it has ended"
             self.board.clear("nothing comes in")
+
+    def _life(self) -> Iterator[RunReport]:
+        """From a new pipeline until all is over, or something fails inside."""
+        why = ""
+        try:
+            pipeline = Pipeline.from_settings(self._settings, live=True)
+            with closing(pipeline):
+                yield from self._with(pipeline)
+        except StreamError as error:  # names in there hold no password
+            why = str(error)
+        except Exception as error:  # noqa: BLE001  whatever it is, this session alone has it
+            why = f"{FAILED} ({type(error).__name__})"
+            self.board.tally.failures["session failed"] += 1
+        if self._again:
+            self.board.note = f"{why}; it begins again" if why else ""
+        else:
+            self.ended = self.ended or why
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """What comes now belongs to nothing before it."""
+        self._policy.flush()  # to nobody
+        self._policy.restarted("restart")
 
     def _with(self, pipeline: Pipeline) -> Iterator[RunReport]:
         while not self._closed:
@@ -98,7 +131,7 @@ class Session:
                 return
             self.board.clear()
             pipeline.reset()
-            self._policy.restarted("restart")
+            self._begin_anew()
 
     def _opened(self) -> Source | None:
         """The source; None, after a while, where it cannot be opened."""
@@ -108,12 +141,15 @@ class Session:
             if not self._again:
                 raise
             self.board.note = str(error)
-            until = time.monotonic() + AGAIN_SECONDS
-            while not self._closed and time.monotonic() < until:
-                time.sleep(NAP_SECONDS)
+            self._sleep(AGAIN_SECONDS)
             return None
         self.board.note = ""
         return source
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._closed and time.monotonic() < until:
+            time.sleep(NAP_SECONDS)
 
     def _count(self, result: FrameResult) -> None:
         """In the model's thread, after each frame: those that it had no time for, or failed in."""
@@ -125,10 +161,9 @@ class Session:
             tally.failures[result.failure] += 1
 
     @property
-    def covered_frames(self) -> int | None:
-        """Frames that the privacy policy covered as a whole; None of a policy that is open."""
-        policy = self._policy
-        return policy.audit.covered_frames if isinstance(policy, PrivacyPolicy) else None
+    def audit(self) -> Audit | None:
+        """What the privacy policy counted; None of one that is open."""
+        return self._policy.audit if isinstance(self._policy, PrivacyPolicy) else None
 
     def close(self, why: str = "") -> None:
         """End it, and wait until it has."""
@@ -154,6 +189,7 @@ def watched(name: str, settings: Settings) -> Session:
         source = open_source(name, settings.live)
         if source.info.live:
             return source
-        return LoopedSource(source, lambda: open_source(name, settings.live))
+        heard = Path(name.removeprefix("file://")) if kind in ("", "file") else None
+        return LoopedSource(source, lambda: open_source(name, settings.live), heard)
 
     return Session(settings, open_next, again=True)

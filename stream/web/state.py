@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from stream.web.desk import Shown
+from stream.web.desk import Camera, Shown
 
 
-def state_of(shown: Shown, dropped: Mapping[str, int] | None = None) -> dict[str, Any]:
+def state_of(shown: Shown, camera: Camera | None = None) -> dict[str, Any]:
     """A stream as JSON: plain words and figures, no name of a file or a host.
 
     Args:
         shown: the stream.
-        dropped: frames that were lost on the way to it, by cause.
+        camera: whose stream it is, if it is one's.
     """
     board, switch, session = shown.board, shown.switch, shown.session
     seen, tally = board.seen, board.tally
-    latency = tally.percentiles()
+    latency, link = tally.percentiles(), camera.link if camera else None
+    dropped = camera.source.dropped if camera else {}
     height, width = seen.image.shape[:2]
     return {
         "signal": seen.signal,
@@ -27,15 +27,20 @@ def state_of(shown: Shown, dropped: Mapping[str, int] | None = None) -> dict[str
         "fps": round(tally.fps, 1),
         "frames": tally.frames,
         "latency_ms": [round(1000 * seconds) for seconds in latency] if latency else None,
-        "drops": {k: v for k, v in {**tally.drops, **(dropped or {})}.items() if v},
+        "waited_ms": round(1000 * camera.source.waited_seconds) if camera else None,
+        "encoding_ms": round(1000 * link.encoding_seconds) if link else None,
+        "drops": {k: v for k, v in {**tally.drops, **dropped}.items() if v},
         "failures": dict(tally.failures),
         "faces": [
-            {"id": face.track_id, "state": face.state, "coverage": round(face.coverage, 3),
-             "carried": face.carried}
+            {"id": face.track_id, "state": face.state, "carried": face.carried,
+             "coverage": None if face.coverage is None else round(face.coverage, 3),
+             "certainty": face.certainty}
             for face in seen.faces
         ],
         "effect": switch.name if switch else None,
         "effects": list(switch.names) if switch else [],
-        "private": switch.private if switch else False,
-        "covered_frames": session.covered_frames if session else None,
+        "private": board.private,
+        "covered": seen.covered,
+        "causes": dict(tally.causes),
+        "sound": board.heard.lately,
     }  # fmt: skip

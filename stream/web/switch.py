@@ -70,7 +70,12 @@ class Switch:
         return built[name]
 
     def policy(self) -> Policy:
-        """A policy that draws with this; see :func:`stream.policy.build_policy`."""
+        """A policy that draws with this; see :func:`stream.policy.build_policy`.
+
+        It writes no audit of its own: see :mod:`stream.web.audits`.
+        """
         if self.private:
-            return build_privacy(self._settings, self.stand_in)
+            silent = self._settings.privacy.model_copy(update={"audit": ""})
+            settings = self._settings.model_copy(update={"privacy": silent})
+            return build_privacy(settings, self.stand_in)
         return OpenPolicy(self.effect)

@@ -25,6 +25,8 @@ class Tally:
         drops: frames that were not shown, by cause; ``failures``: of the model, by kind of error.
         looks, carried: masks that the network made, and masks that were carried along.
         faces: faces shown, by state; ``covered``: the sum of their coverage, by state.
+        certainties: faces shown, and those waited for, by what the privacy policy says of them.
+        causes: pictures that it covered as a whole, by cause, those that filled a gap too.
         latency_seconds: from receiving to showing, of the last frames.
     """
 
@@ -36,11 +38,20 @@ class Tally:
     failures: Counter[str] = field(default_factory=Counter)
     faces: Counter[str] = field(default_factory=Counter)
     covered: dict[str, float] = field(default_factory=dict)
+    certainties: Counter[str] = field(default_factory=Counter)
+    causes: Counter[str] = field(default_factory=Counter)
     latency_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
     _shown: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
 
-    def add(self, result: FrameResult) -> None:
-        """Count a frame that is shown now."""
+    def add(self, result: FrameResult, *, filled: bool = False) -> None:
+        """Count a frame that is shown now, or a picture that fills a gap."""
+        if result.verdict is not None and result.verdict.covered:
+            self.causes[result.verdict.covered] += 1
+        if filled:
+            self.filled += 1
+            return
+        if result.verdict is not None:
+            self.certainties.update(result.verdict.states.values())
         now = time.monotonic()
         self.frames += 1
         self._shown.append(now)
@@ -77,5 +88,7 @@ class Tally:
         self.drops.update(other.drops)
         self.failures.update(other.failures)
         self.faces.update(other.faces)
+        self.certainties.update(other.certainties)
+        self.causes.update(other.causes)
         for state, total in other.covered.items():
             self.covered[state] = self.covered.get(state, 0.0) + total

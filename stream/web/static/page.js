@@ -1,30 +1,20 @@
-// The page: a peer connection for the pictures, a state asked for twice a second for the rest.
+// The page: what runs, what may be set; a state is asked for twice a second.
 
-const $ = (id) => document.getElementById(id);
-const STATE_MS = 500, CONNECT_MS = 8000, JPEG_QUALITY = 0.8, MOST_FPS = 15;
+import { $, ask, measured, overHTTP, overWebRTC, ownCamera, release, still } from "./net.js";
+import { panel, sentence, travel } from "./panel.js";
 
-const EFFECTS = {
-  none: "None", overlay: "Overlay", matte: "Matte", cutout: "Cut-out", blur: "Blur",
-  pixelate: "Pixelate", solid: "Solid", restore: "Restore", sticker: "Sticker",
-};
-const STATES = { seen: "seen", coasting: "hidden, held", lost: "lost" };
+const STATE_MS = 500, FIRST_PAUSE_MS = 1000, LONGEST_PAUSE_MS = 8000;
+const KEPT = "s3pot"; // of this tab: what ran when the page was left
 
 let about = { camera: false, watch: null, width: 1280, height: 720 };
 let stream = null; // what is running: {mode, id, of, peer, own, way}
 let view = "picture";
+let pause = FIRST_PAUSE_MS, waiting = null;
 
-async function ask(path, body, rest = {}) {
-  const wish = body === undefined ? {} : {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
-  };
-  const answer = await fetch(path, { ...wish, ...rest });
-  const data = await answer.json().catch(() => ({}));
-  if (!answer.ok) {
-    const why = typeof data.detail === "string" ? data.detail : `the server said ${answer.status}`;
-    throw Object.assign(new Error(why), { status: answer.status });
-  }
-  return data;
-}
+const kept = () => JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+const keep = (mine) => mine
+  ? sessionStorage.setItem(KEPT, JSON.stringify({ mode: mine.mode, id: mine.id ?? mine.after }))
+  : sessionStorage.removeItem(KEPT);
 
 function status(kind, words) {
   if ($("status").textContent !== words) $("status").textContent = words;
@@ -42,35 +32,15 @@ function tell(words) {
   $("told").textContent = words ?? "";
 }
 
-// "it broke" -> "It broke."; what begins with an address or a file's name stays as it is
-const sentence = (words) => words
-  ? (/^[a-z]+[ ,]/.test(words) ? words[0].toUpperCase() + words.slice(1) : words) + (/[.!?]$/.test(words) ? "" : ".")
-  : "";
+// --- start and stop --------------------------------------------------------------------------
 
-// --- where the picture comes from ------------------------------------------------------------
-
-async function ownCamera() {
-  if (!navigator.mediaDevices?.getUserMedia) {
-    throw new Error("the browser gives the camera only to pages over HTTPS, or from this very machine");
-  }
-  try {
-    return await navigator.mediaDevices.getUserMedia({ audio: false, video: {
-      width: { ideal: 640, max: about.width }, height: { ideal: 480, max: about.height },
-      frameRate: { ideal: 25, max: 30 }, facingMode: "user",
-    } });
-  } catch (error) {
-    const why = { NotAllowedError: "the browser was not allowed to use the camera",
-      NotFoundError: "no camera was found", NotReadableError: "the camera is in use elsewhere" };
-    throw new Error(why[error.name] ?? `the camera cannot be used (${error.name})`);
-  }
-}
-
-async function start(mode) {
+async function start(mode, after, own) {
   await stop();
   tell("");
   status("wait", "Connecting");
   nothing("Connecting", mode === "camera" ? "Your browser may ask for the camera." : "");
-  const mine = stream = { mode, way: "WebRTC" };
+  const mine = stream = { mode, after, own, way: "WebRTC" };
+  keep(mine);
   buttons();
   try {
     if (mode === "camera") await useCamera(mine);
@@ -78,112 +48,44 @@ async function start(mode) {
     try {
       await overWebRTC(mine);
     } catch (error) {
-      if (error.status === 503) throw error;
-      if (stream !== mine) return;
-      await overHTTP(mine);
+      if (error.status === 503 || error instanceof TypeError || stream !== mine) throw error;
+      await overHTTP(mine, view, () => stream === mine);
     }
+    if (stream !== mine) return release(mine);
+    keep(mine);
     if (view !== "picture") await wishView();
   } catch (error) {
     if (stream !== mine) return;
+    if (error instanceof TypeError) return again("the server does not answer"); // of fetch
     await stop();
     status("bad", "Not connected");
     nothing("Nothing comes in", sentence(error.message));
-    tell(sentence(error.message));
   }
 }
 
 async function useCamera(mine) {
-  mine.own = await ownCamera();
-  if (stream !== mine) return release(mine);
-  $("own").srcObject = mine.own;
+  const going = mine.own?.getVideoTracks()[0].readyState === "live";
+  const own = going ? mine.own : await ownCamera(about);
+  if (stream !== mine) return release({ own });
+  mine.own = own;
+  $("own").srcObject = own;
   $("own").hidden = false;
-  mine.own.getVideoTracks()[0].addEventListener("ended", () => stream === mine && ended("the camera was switched off"));
-}
-
-async function overWebRTC(mine) {
-  if (new URLSearchParams(location.search).has("http")) throw new Error("HTTP was asked for");
-  const peer = mine.peer = new RTCPeerConnection({ iceServers: [] });
-  const arrived = new Promise((resolve, reject) => {
-    peer.addEventListener("track", (event) => {
-      event.receiver.jitterBufferTarget = 0; // sooner rather than smoother
-      $("video").srcObject = event.streams[0] ?? new MediaStream([event.track]);
-    });
-    peer.addEventListener("connectionstatechange", () => {
-      if (peer.connectionState === "connected") resolve();
-      if (peer.connectionState === "failed") reject(new Error("WebRTC does not get through"));
-    });
-    setTimeout(() => reject(new Error("WebRTC does not get through")), CONNECT_MS);
-  });
-  arrived.catch(() => {});
-  if (mine.own) peer.addTrack(mine.own.getVideoTracks()[0], mine.own);
-  else peer.addTransceiver("video", { direction: "recvonly" });
-  await peer.setLocalDescription();
-  await gathered(peer);
-  const { width, height } = mine.own?.getVideoTracks()[0].getSettings() ?? {};
-  const answer = await ask("/api/offer", { mode: mine.mode, sdp: peer.localDescription.sdp, width, height });
-  Object.assign(mine, { id: answer.id, of: answer.of });
-  await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
-  await arrived;
-  $("still").hidden = true;
-  $("video").hidden = false;
-}
-
-function gathered(peer) {
-  if (peer.iceGatheringState === "complete") return null;
-  return new Promise((resolve) => {
-    peer.addEventListener("icegatheringstatechange", () => peer.iceGatheringState === "complete" && resolve());
-    setTimeout(resolve, 2000);
-  });
-}
-
-// Where WebRTC does not get through: JPEG pictures up, one after the other, and MJPEG down.
-async function overHTTP(mine) {
-  await release({ ...mine, own: null });
-  Object.assign(mine, { peer: null, way: "HTTP (MJPEG)", id: null, of: "watch" });
-  if (mine.mode === "camera") {
-    Object.assign(mine, await ask("/api/camera", {}));
-    upload(mine);
-  }
-  $("video").hidden = true;
-  $("still").hidden = false;
-  showStill();
-}
-
-function showStill() {
-  $("still").src = `/stream.mjpg?of=${encodeURIComponent(stream.of)}&view=${view}&at=${Date.now()}`;
-}
-
-async function upload(mine) {
-  const canvas = document.createElement("canvas"), own = $("own");
-  while (stream === mine) {
-    const began = performance.now();
-    if (own.videoWidth) {
-      const scale = Math.min(1, 640 / Math.max(own.videoWidth, own.videoHeight));
-      canvas.width = Math.round(own.videoWidth * scale);
-      canvas.height = Math.round(own.videoHeight * scale);
-      canvas.getContext("2d").drawImage(own, 0, 0, canvas.width, canvas.height);
-      const picture = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", JPEG_QUALITY));
-      await fetch(`/api/frame?of=${mine.of}`, { method: "POST", body: picture }).catch(() => {});
-    }
-    await new Promise((resolve) => setTimeout(resolve, Math.max(0, 1000 / MOST_FPS - (performance.now() - began))));
-  }
-}
-
-async function release(old) {
-  old.peer?.close();
-  for (const track of old.own?.getTracks() ?? []) track.stop();
-  if (old.id) await ask("/api/close", { id: old.id }, { keepalive: true }).catch(() => {});
+  own.getVideoTracks()[0].addEventListener("ended", () => stream === mine && ended("the camera was switched off"));
 }
 
 async function stop() {
+  clearTimeout(waiting);
   const old = stream;
   stream = null;
+  keep(null);
   $("video").srcObject = $("own").srcObject = null;
   $("own").hidden = $("still").hidden = true;
   $("still").removeAttribute("src");
   $("video").hidden = false;
+  $("video").muted = true;
   if (old) await release(old);
-  figures(null);
+  panel(null);
+  travel({ round: null }, null, null);
   status("idle", "Not connected");
   nothing("Nothing to see yet", "Choose where the picture comes from.");
   buttons();
@@ -195,122 +97,95 @@ async function ended(why) {
   nothing("Nothing comes in", sentence(why));
 }
 
+// The connection broke: the same once more, after a while.
+async function again(why) {
+  const { mode, id, after, own } = stream;
+  stream.own = null; // the browser would ask for it again
+  await stop();
+  stream = { mode, after: id ?? after, own };
+  keep(stream);
+  status("bad", "Connecting again");
+  nothing("Nothing comes in", sentence(why));
+  buttons();
+  waiting = setTimeout(() => {
+    stream = null;
+    start(mode, id ?? after, own);
+  }, pause);
+  pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+}
+
 // --- what is known of it --------------------------------------------------------------------
 
 async function look() {
   const mine = stream;
-  if (!mine?.of || document.hidden) return;
+  if (!mine?.of || mine.looking || document.hidden) return;
+  mine.looking = true;
   try {
     const state = await ask(`/api/state?of=${encodeURIComponent(mine.of)}`);
     if (stream !== mine) return;
     if (mine.mode === "camera" && state.ended) return ended(state.ended);
-    if (mine.peer && ["failed", "closed"].includes(mine.peer.connectionState)) return ended("the connection broke");
-    figures(state);
-    $("network").textContent = await roundTrip(mine);
+    if (mine.peer && ["failed", "closed"].includes(mine.peer.connectionState)) return again("the connection broke");
+    show(state);
+    const times = await measured(mine);
+    if (stream === mine) travel(times, state, mine);
   } catch (error) {
     if (stream !== mine) return;
-    if (error.status) return ended(error.message);
-    status("bad", "Server not reached");
-    nothing("Nothing comes in", "The server does not answer.");
+    if (error.status === 404 && mine.mode === "camera") return ended(error.message);
+    again("the server does not answer");
+  } finally {
+    mine.looking = false;
   }
 }
 
-async function roundTrip(mine) {
-  for (const entry of (await mine.peer?.getStats())?.values() ?? []) {
-    if (entry.type === "candidate-pair" && entry.nominated && entry.currentRoundTripTime !== undefined) {
-      return `${Math.max(1, Math.round(entry.currentRoundTripTime * 1000))} ms`;
-    }
-  }
-  return "–";
-}
-
-function figures(state) {
-  const drops = Object.entries(state?.drops ?? {}).filter(([, n]) => n);
-  $("fps").textContent = state ? state.fps.toFixed(1) : "–";
-  $("latency").textContent = state?.latency_ms ? `${state.latency_ms[0]} · ${state.latency_ms[1]} ms` : "–";
-  $("size").textContent = state?.signal ? `${state.width} × ${state.height}` : "–";
-  $("drops").textContent = state ? String(drops.reduce((sum, [, n]) => sum + n, 0)) : "–";
-  $("drops").title = drops.map(([cause, n]) => `${cause}: ${n}`).join(", ");
-  $("way").textContent = state && stream ? stream.way : "–";
-  if (!state) $("network").textContent = "–";
-  $("covered-row").hidden = !state || state.covered_frames === null;
-  $("covered").textContent = state?.covered_frames ?? "–";
-  faces(state?.faces ?? []);
-  if (!state) return;
-  effects(state);
+function show(state) {
+  panel(state, stream);
+  $("sound").hidden = stream.mode !== "watch" || !stream.peer || !state.sound;
   if (state.signal) {
-    status("live", "Live");
+    pause = FIRST_PAUSE_MS;
+    status(state.covered ? "wait" : "live", state.covered ? "Covered" : "Live");
     nothing(null);
     $("screen").style.aspectRatio = `${state.width} / ${state.height}`;
-  } else if (state.frames) {
+  } else if (state.frames && !state.note) {
     status("wait", "No signal");
     nothing(null);
   } else {
-    status("wait", "Waiting for pictures");
+    status("wait", "Waiting");
     nothing("Nothing comes in", sentence(state.note) || sentence(state.ended) || "Waiting for the first picture.");
   }
-}
-
-function faces(list) {
-  $("no-faces").hidden = list.length > 0;
-  $("faces").hidden = !list.length;
-  const here = new Map([...$("faces").children].map((line) => [line.dataset.id, line]));
-  $("faces").replaceChildren(...list.map((face) => {
-    const line = here.get(String(face.id)) ?? faceLine(face.id);
-    const share = Math.round(face.coverage * 100);
-    line.dataset.state = face.state;
-    line.querySelector(".state").textContent = STATES[face.state] ?? face.state;
-    line.querySelector(".share").textContent = `${share} % covered`;
-    line.querySelector("i").style.width = `${share}%`;
-    return line;
-  }));
-}
-
-function faceLine(id) {
-  const line = document.createElement("li");
-  line.dataset.id = id;
-  line.innerHTML = '<span class="name">Face <b></b> <span class="state"></span></span>'
-    + '<span class="share"></span><div class="meter" aria-hidden="true"><i></i></div>';
-  line.querySelector("b").textContent = id;
-  return line;
-}
-
-function effects(state) {
-  const box = $("effects");
-  $("effect-card").hidden = !state.effects.length;
-  if (box.dataset.names !== state.effects.join()) {
-    box.dataset.names = state.effects.join();
-    box.replaceChildren(...state.effects.map((name) => {
-      const label = document.createElement("label"), input = document.createElement("input");
-      Object.assign(input, { type: "radio", name: "effect", value: name });
-      const words = document.createElement("span");
-      words.textContent = EFFECTS[name] ?? name;
-      label.append(input, words);
-      return label;
-    }));
-  }
-  for (const input of box.querySelectorAll("input")) input.checked = input.value === state.effect;
-  const notes = [];
-  if (state.private) notes.push("Privacy: what cannot be believed is covered.");
-  if (stream?.mode === "watch" && state.effects.length) notes.push("Counts for all who watch.");
-  $("effect-note").textContent = notes.join(" ");
-  $("effect-note").hidden = !notes.length;
 }
 
 // --- what may be set -------------------------------------------------------------------------
 
 function buttons() {
+  document.body.classList.toggle("idle", !stream);
   $("camera").hidden = !about.camera || stream?.mode === "camera";
   $("watch").hidden = about.watch === null || stream?.mode === "watch";
   $("watch").textContent = `Watch ${about.watch ?? ""}`.trim();
   $("watch").classList.toggle("main", !about.camera);
   $("stop").hidden = !stream;
+  $("promise").hidden = !about.camera || stream?.mode === "watch";
+  if (!stream) $("sound").hidden = true;
+  listening();
+}
+
+function listening() {
+  const on = !$("video").muted;
+  $("sound").setAttribute("aria-pressed", String(on));
+  $("sound-word").textContent = on ? "Sound on" : "Sound off";
+}
+
+async function wishSound() {
+  const on = $("video").muted;
+  $("video").muted = !on;
+  listening();
+  $("video").play().catch(() => {}); // some browsers pause what begins to sound
+  await ask("/api/wish", { id: stream.id, sound: on });
 }
 
 async function wishView() {
-  if (!stream) return;
+  if (!stream?.of) return;
   if (stream.peer) await ask("/api/wish", { id: stream.id, view });
-  else showStill();
+  else still(stream, view);
 }
 
 const guarded = (action) => action().then(() => tell(""), (error) => tell(sentence(error.message)));
@@ -318,6 +193,7 @@ const guarded = (action) => action().then(() => tell(""), (error) => tell(senten
 $("camera").addEventListener("click", () => start("camera"));
 $("watch").addEventListener("click", () => start("watch"));
 $("stop").addEventListener("click", () => stop());
+$("sound").addEventListener("click", () => stream?.id && guarded(wishSound));
 $("mirror").addEventListener("change", (event) => $("screen").classList.toggle("mirrored", event.target.checked));
 $("effects").addEventListener("change", (event) => {
   if (stream?.of) guarded(() => ask("/api/wish", { id: stream.of, effect: event.target.value }));
@@ -328,11 +204,18 @@ for (const input of document.querySelectorAll("input[name=view]")) {
     guarded(wishView);
   });
 }
-screen.orientation?.addEventListener("change", () => stream?.mode === "camera" && start("camera"));
-addEventListener("pagehide", () => stream && release(stream));
+screen.orientation?.addEventListener("change", () => stream?.mode === "camera" && start("camera", stream.id));
+addEventListener("pagehide", () => {
+  if (!stream) return;
+  const old = stream;
+  stream = null; // what is kept says how to go on
+  release(old);
+});
+addEventListener("pageshow", (event) => event.persisted && location.reload());
 
 about = await ask("/api/about");
-$("promise").hidden = !about.camera;
 buttons();
 setInterval(look, STATE_MS);
-if (!about.camera && about.watch !== null) start("watch");
+const before = kept();
+if (before?.mode === "camera" && about.camera) start("camera", before.id);
+else if (about.watch !== null && (before?.mode === "watch" || !about.camera)) start("watch", before?.id);
