@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from configs.settings import LiveSettings
+from stream.camera import open_camera
 from stream.live import LiveOptions, LiveSource, open_remote
 from stream.names import scheme_of
 from stream.pattern import PatternSource
 from stream.sources import FileSource, Source
 from stream.stdio import StdinSource
+from stream.v4l2 import Wish
 
 
 def file(name: str, options: LiveOptions) -> Source:
@@ -23,6 +25,11 @@ def file(name: str, options: LiveOptions) -> Source:
 def live(name: str, options: LiveOptions) -> Source:
     """What comes when it comes."""
     return LiveSource(name, options)
+
+
+def camera(name: str, options: LiveOptions) -> Source:
+    """Of this machine."""
+    return open_camera(name, options)
 
 
 def standard_input(name: str, options: LiveOptions) -> Source:
@@ -43,7 +50,7 @@ def pattern(name: str, options: LiveOptions) -> Source:
 INLETS: dict[str, Callable[[str, LiveOptions], Source]] = {
     "": file, "file": file, "pattern": pattern, "-": standard_input,
     "http": web, "https": web,
-    **dict.fromkeys(("camera", "rtsp", "rtsps", "rtmp", "rtmps", "udp", "srt"), live),
+    "camera": camera, **dict.fromkeys(("rtsp", "rtsps", "rtmp", "rtmps", "udp", "srt"), live),
 }  # fmt: skip
 """Kind of the name -> what opens it. A name of no kind is a path."""
 
@@ -82,5 +89,6 @@ def options_of(settings: LiveSettings | None) -> LiveOptions:
     if settings is None:
         return LiveOptions()
     return LiveOptions(
-        settings.open_seconds, settings.read_seconds, settings.transport, settings.give_up_seconds
-    )
+        settings.open_seconds, settings.read_seconds, settings.transport, settings.give_up_seconds,
+        Wish(settings.camera_size, settings.camera_rate, settings.camera_format),
+    )  # fmt: skip

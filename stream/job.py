@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,6 +22,7 @@ from stream.queues import SinkThread
 from stream.run import RunReport, run
 from stream.sinks import Sink
 from stream.sources import SourceInfo
+from stream.virtual_camera import VirtualCameraSink
 
 LIVE_DEPTH = 8
 """Pictures that may wait for a sink, before the oldest are dropped."""
@@ -101,7 +101,9 @@ class Job:
             budget_seconds=self._budget_seconds,
         )  # fmt: skip
         for name, (sink, thread) in self._sinks.items():
-            lost = thread.dropped + (sink.dropped if isinstance(sink, PublishSink) else Counter())
+            lost = thread.dropped
+            if isinstance(sink, (PublishSink, VirtualCameraSink)):
+                lost = lost + sink.dropped
             report.sink_drops |= {name: lost} if lost else {}
         if isinstance(self._work, Pipeline):
             bank, references = self._work.bank, self._work.references

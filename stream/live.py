@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stream import v4l2
 from stream.errors import NoVideoError, SourceError
 from stream.frame import Frame
 from stream.names import scheme_of, shown
@@ -45,12 +46,14 @@ class LiveOptions:
         open_seconds, read_seconds: longer waits for an answer, for a packet, count as a break.
         transport: of RTSP, "tcp" or "udp".
         give_up_seconds: away for so long, the source has ended; 0: it is waited for.
+        camera: what a camera is asked for.
     """
 
     open_seconds: float = 5.0
     read_seconds: float = 5.0
     transport: str = "tcp"
     give_up_seconds: float = 0.0
+    camera: v4l2.Wish = field(default_factory=v4l2.Wish)
 
 
 class LiveSource:
@@ -163,9 +166,8 @@ class LiveSource:
     def _place(self) -> tuple[str, str | None, dict[str, str]]:
         """What FFmpeg is told: where, in what format, how."""
         if self._name.startswith("camera:"):
-            number = self._name.removeprefix("camera:")
-            device = f"/dev/video{number}" if number.isdigit() else number
-            return device, "v4l2", {}
+            path = v4l2.path_of(self._name)
+            return path, "v4l2", v4l2.asked(path, self._options.camera)
         if scheme_of(self._name) == "rtsp":
             return self._name, None, AT_ONCE | {"rtsp_transport": self._options.transport}
         return self._name, None, dict(AT_ONCE)

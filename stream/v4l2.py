@@ -1,0 +1,230 @@
+"""Video4Linux devices: which there are, what they can do, and how to show pictures on one.
+
+What is asked and answered is in the kernel's ``include/uapi/linux/videodev2.h``; the names are its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+LOOPBACK = "v4l2 loopback"
+"""The driver's name.  Whether its devices give or take pictures depends on who has them open."""
+
+PIX_FMTS = {
+    "YU12": "yuv420p", "NV12": "nv12", "YUYV": "yuyv422", "UYVY": "uyvy422", "RGB3": "rgb24", "BGR3": "bgr24",
+}  # fmt: skip
+"""V4L2's name of a format that we can write -> FFmpeg's."""
+
+MJPEG = "MJPG"
+
+RAW_PX = 640 * 480
+"""From a camera on USB 2 no larger pictures come uncompressed at their full rate."""
+
+_CAPTURE, _OUTPUT = 1, 2  # both as capabilities and as types of buffers
+_CAP_DEVICE_CAPS = 0x80000000
+_FIELD_NONE, _COLORSPACE_SRGB = 1, 8
+_CAPABILITY = struct.Struct("16s32s32sIII12x")
+_FMTDESC = struct.Struct("III32sI16x")
+_FORMAT = struct.Struct("@I0P8I168x")  # the union after the type holds pointers
+_STREAMPARM = struct.Struct("IIIII184x")
+
+
+def _request(direction: int, number: int, layout: struct.Struct) -> int:
+    """Linux's ``_IOC``: 2 reads, 3 writes and reads."""
+    return direction << 30 | layout.size << 16 | ord("V") << 8 | number
+
+
+_QUERYCAP = _request(2, 0, _CAPABILITY)
+_ENUM_FMT = _request(3, 2, _FMTDESC)
+_S_FMT = _request(3, 5, _FORMAT)
+_S_PARM = _request(3, 22, _STREAMPARM)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a camera is asked for; it gives what comes next to it.
+
+    Attributes:
+        size: "1280x720"; empty: as the camera stands.
+        rate: pictures a second; 0: as the camera stands.
+        form: "raw", "mjpeg", or "auto": MJPEG for pictures of more than RAW_PX, if the camera has it.
+    """
+
+    size: str = "640x480"
+    rate: float = 30.0
+    form: Literal["auto", "raw", "mjpeg"] = "auto"
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """The size in px; zeros: as the camera stands."""
+        width, _, height = self.size.partition("x")
+        return (int(height), int(width)) if height else (0, 0)
+
+    @property
+    def wants_mjpeg(self) -> bool:
+        """Whether MJPEG is better, of a camera that has it."""
+        height, width = self.height_width
+        return self.form == "mjpeg" or (self.form == "auto" and height * width > RAW_PX)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A ``/dev/videoN``.
+
+    Attributes:
+        card: its name, for people.
+        gives, takes: it is a camera, it shows pictures to others; both of v4l2loopback.
+        formats: of the pictures it gives, V4L2's names.
+    """
+
+    path: str
+    driver: str
+    card: str
+    gives: bool
+    takes: bool
+    formats: tuple[str, ...]
+
+
+def path_of(name: str) -> str:
+    """``/dev/video0`` of ``camera:0``, ``camera:/dev/video0``, ``0``."""
+    rest = name.removeprefix("camera:")
+    return f"/dev/video{rest}" if rest.isdigit() else rest
+
+
+def same(first: str, second: str) -> bool:
+    """Whether two names are one device, also through links as those in ``/dev/v4l/by-id``."""
+    one, other = (os.path.realpath(path_of(name)) for name in (first, second))
+    return one == other
+
+
+def device(path: str) -> Device:
+    """Ask a device what it is.
+
+    Raises:
+        OSError: it cannot be opened, or is no V4L2 device (ENOTTY).
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        asked = bytearray(_CAPABILITY.size)
+        _ioctl(descriptor, _QUERYCAP, asked)
+        driver, card, _, _, all_of_it, own = _CAPABILITY.unpack(asked)
+        can = own if all_of_it & _CAP_DEVICE_CAPS else all_of_it
+        formats = tuple(_formats(descriptor)) if can & _CAPTURE else ()
+    finally:
+        os.close(descriptor)
+    loops = _text(driver) == LOOPBACK
+    return Device(
+        path,
+        _text(driver),
+        _text(card),
+        bool(can & _CAPTURE),
+        bool(can & _OUTPUT) or loops,
+        formats,
+    )
+
+
+def devices() -> list[Device]:
+    """All that may be opened, by number."""
+    found = []
+    for path in sorted(Path("/dev").glob("video*"), key=lambda path: (len(path.name), path.name)):
+        with suppress(OSError):
+            found.append(device(str(path)))
+    return found
+
+
+def asked(path: str, wish: Wish) -> dict[str, str]:
+    """FFmpeg's options for a camera."""
+    options = {"video_size": wish.size} if wish.size else {}
+    if wish.rate:
+        options["framerate"] = str(Fraction(wish.rate).limit_denominator(1001))
+    with suppress(OSError):  # FFmpeg will say what is wrong with it
+        if wish.wants_mjpeg and MJPEG in device(path).formats:
+            options["input_format"] = "mjpeg"
+    return options
+
+
+class Screen:
+    """A device that shows to others, as a camera, what is written to it.
+
+    FFmpeg could write to it as well, but does not look at what size the device agreed to, which is
+    another one than was asked while somebody goes on watching from before.
+
+    Args:
+        path: ``/dev/videoN``.
+        height, width: of the pictures, px; even.
+        rate: pictures a second, as those who watch are told.
+
+    Attributes:
+        height, width, pix_fmt: what it takes; the format in FFmpeg's words.
+
+    Raises:
+        OSError: it cannot be opened (ENOENT, EACCES, EBUSY), takes no pictures (ENOTTY, EINVAL), or
+            none of a format that we know (ENOTSUP).
+    """
+
+    def __init__(self, path: str, height: int, width: int, rate: Fraction) -> None:
+        self._descriptor = os.open(path, os.O_RDWR)
+        try:
+            self.height, self.width, self.pix_fmt = self._agree(height, width)
+            with suppress(OSError):  # it is a courtesy
+                every = 1 / rate.limit_denominator(1001)
+                told = _STREAMPARM.pack(_OUTPUT, 0, 0, every.numerator, every.denominator)
+                _ioctl(self._descriptor, _S_PARM, bytearray(told))
+        except BaseException:
+            self.close()
+            raise
+
+    def _agree(self, height: int, width: int) -> tuple[int, int, str]:
+        wish = (width, height, _number("YU12"), _FIELD_NONE, 0, 0, _COLORSPACE_SRGB, 0)
+        answer = bytearray(_FORMAT.pack(_OUTPUT, *wish))
+        _ioctl(self._descriptor, _S_FMT, answer)
+        _, width, height, form, *_ = _FORMAT.unpack(answer)
+        name = _fourcc(form)
+        if name not in PIX_FMTS:
+            known = ", ".join(PIX_FMTS)
+            raise OSError(errno.ENOTSUP, f"it takes {name} pictures, and none of {known}")
+        return height, width, PIX_FMTS[name]
+
+    def write(self, picture: bytes) -> None:
+        """Show a picture of the size and format it takes; OSError where it has gone (ENODEV)."""
+        os.write(self._descriptor, picture)
+
+    def close(self) -> None:
+        """Let it go."""
+        os.close(self._descriptor)
+
+
+def _formats(descriptor: int) -> Iterator[str]:
+    for index in range(64):
+        asked = bytearray(_FMTDESC.pack(index, _CAPTURE, 0, b"", 0))
+        try:
+            _ioctl(descriptor, _ENUM_FMT, asked)
+        except OSError:  # there are no more
+            return
+        yield _fourcc(_FMTDESC.unpack(asked)[4])
+
+
+def _ioctl(descriptor: int, request: int, data: bytearray) -> None:
+    from fcntl import ioctl  # noqa: PLC0415  Windows has none
+
+    ioctl(descriptor, request, data)
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(name.encode(), "little")
+
+
+def _fourcc(number: int) -> str:
+    return (number & 0x7FFFFFFF).to_bytes(4, "little").decode("ascii", "replace")  # bit 31: big-endian
+
+
+def _text(data: bytes) -> str:
+    return data.split(b"\0", 1)[0].decode("utf-8", "replace")
