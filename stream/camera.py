@@ -1,4 +1,4 @@
-"""Cameras of this machine: by FFmpeg's V4L2 on Linux, elsewhere by OpenCV, which knows the system's own way."""
+"""Cameras of this machine: by V4L2 on Linux, elsewhere by OpenCV, which knows the system's own way."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import errno
 import sys
 import time
 from collections.abc import Generator
-from typing import Any
+from dataclasses import replace
+from fractions import Fraction
 
 import av
 import cv2
 from av.video.reformatter import Colorspace
 
 from stream import v4l2
+from stream.capture import Capture
 from stream.errors import SourceError, SourceNotFoundError
 from stream.live import LiveOptions, LiveSource
 from stream.names import shown
 from stream.timeline import TIME_BASE
+
+MICROSECOND = Fraction(1, 1_000_000)
 
 UNSPECIFIED = 2
 
@@ -41,27 +45,65 @@ class V4l2Source(LiveSource):
         SourceNotFoundError: there is no such device. SourceError: it is busy, or no camera.
     """
 
+    _capture: Capture | None = None
+
+    def __init__(self, name: str, options: LiveOptions | None = None) -> None:
+        super().__init__(name, options)
+        if self._capture is not None:
+            self.info = replace(self.info, rate=self._capture.rate)
+
     def _connect(self) -> av.VideoFrame:
+        self._connected = time.monotonic()
         try:
             found = v4l2.device(v4l2.path_of(self._name))
+            if not found.gives:
+                raise SourceError(f"{shown(self._name)}: {idle(found)}{others()}")
+            self._capture = Capture(found, self._options.camera)
+            self._pictures = self._taken(self._capture)
+            return next(self._pictures)
+        except SourceError:
+            self._disconnect()
+            raise
         except OSError as error:
-            raise missing(self._name, error) from None
-        if not found.gives:
-            why = f"{found.path} ({found.card}) gives no pictures"
-            if found.driver == v4l2.LOOPBACK:
-                why += " while no program writes to it"
-            raise SourceError(f"{shown(self._name)}: {why}{others()}")
-        if self._options.camera.form == "mjpeg" and v4l2.MJPEG not in found.formats:
-            has = ", ".join(found.formats)
-            raise SourceError(f"{shown(self._name)}: gives no mjpeg; it has {has}")
-        return super()._connect()
+            self._disconnect()
+            raise why(self._name, error) from None
+        except (ValueError, StopIteration) as error:
+            self._disconnect()
+            raise SourceError(f"{shown(self._name)}: {error or 'closed'}") from None
 
-    def _decoded(self, opened: Any) -> Generator[av.VideoFrame, None, None]:
-        """The same, tagged with the matrix that V4L2 means where it does not say: BT.601's."""
-        for picture in super()._decoded(opened):
-            if picture.colorspace == UNSPECIFIED and not picture.format.is_rgb:
-                picture.colorspace = Colorspace.ITU601
-            yield picture
+    def _taken(self, capture: Capture) -> Generator[av.VideoFrame, None, None]:
+        """Pictures; those that the cable damaged are counted.
+
+        Raises:
+            SourceError: none come any longer.
+        """
+        decoder = decoder_of(capture)
+        while True:
+            try:
+                taken = capture.take(self._options.read_seconds, lambda: self._closed)
+            except OSError as error:
+                raise SourceError(error.strerror or str(error)) from None
+            if taken is None:
+                return
+            try:
+                pictures = decoder.decode(av.Packet(taken.data)) if taken.data else []
+            except (av.error.InvalidDataError, av.error.ArgumentError):
+                pictures = []
+            self.damaged += not pictures
+            for picture in pictures:
+                picture.pts, picture.time_base = (
+                    round(taken.time_seconds / MICROSECOND),
+                    MICROSECOND,
+                )
+                if picture.colorspace == UNSPECIFIED and not picture.format.is_rgb:
+                    picture.colorspace = Colorspace.ITU601  # V4L2 means that at every size
+                yield picture
+
+    def _disconnect(self) -> None:
+        super()._disconnect()
+        capture, self._capture = self._capture, None
+        if capture is not None:
+            capture.close()
 
 
 class OpenCvSource(LiveSource):
@@ -118,8 +160,26 @@ def ask(capture: cv2.VideoCapture, wish: v4l2.Wish) -> None:
         capture.set(cv2.CAP_PROP_FPS, wish.rate)
 
 
-def missing(name: str, error: OSError) -> SourceError:
-    """Why a device cannot be asked."""
+def decoder_of(capture: Capture) -> av.VideoCodecContext:
+    """What makes pictures of a camera's data."""
+    decoder = av.VideoCodecContext.create(
+        "mjpeg" if capture.form == v4l2.MJPEG else "rawvideo", "r"
+    )
+    decoder.height, decoder.width = capture.height, capture.width
+    if capture.form != v4l2.MJPEG:
+        decoder.pix_fmt = v4l2.PIX_FMTS[capture.form]
+    decoder.thread_type = "SLICE"  # frame threads would hold pictures back
+    return decoder
+
+
+def idle(found: v4l2.Device) -> str:
+    """Why a device is no camera."""
+    loops = " while no program writes to it" if found.driver == v4l2.LOOPBACK else ""
+    return f"{found.path} ({found.card}) gives no pictures{loops}"
+
+
+def why(name: str, error: OSError) -> SourceError:
+    """Why a device cannot be used."""
     path = v4l2.path_of(name)
     if error.errno in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
         return SourceNotFoundError(f"{shown(name)}: there is no {path}{others()}")
@@ -129,7 +189,9 @@ def missing(name: str, error: OSError) -> SourceError:
         )
     if error.errno == errno.EBUSY:
         return SourceError(f"{shown(name)}: another program is using {path}")
-    return SourceError(f"{shown(name)}: {path} is no camera ({error.strerror}){others()}")
+    if error.errno == errno.ENOTTY:
+        return SourceError(f"{shown(name)}: {path} is no camera{others()}")
+    return SourceError(f"{shown(name)}: {path} cannot be opened ({error.strerror or error})")
 
 
 def others() -> str:

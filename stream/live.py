@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import v4l2
 from stream.errors import NoVideoError, SourceError
 from stream.frame import Frame
 from stream.names import scheme_of, shown
@@ -21,6 +20,7 @@ from stream.picture import colour_of, to_rgb
 from stream.sound import Hearing, Sound
 from stream.sources import ContainerSource, Source, SourceInfo
 from stream.timeline import TIME_BASE, Strays, Timeline
+from stream.v4l2 import Wish
 
 Image = NDArray[np.uint8]
 
@@ -53,17 +53,17 @@ class LiveOptions:
     read_seconds: float = 5.0
     transport: str = "tcp"
     give_up_seconds: float = 0.0
-    camera: v4l2.Wish = field(default_factory=v4l2.Wish)
+    camera: Wish = field(default_factory=Wish)
 
 
 class LiveSource:
-    """A stream by FFmpeg's protocols, or a V4L2 camera; opened again whenever it breaks or ends.
+    """A stream by FFmpeg's protocols; opened again whenever it breaks or ends.
 
     All frames have the size of the first one: what comes in another size later is fitted in, with
     black beside it. A frame's ``epoch`` counts the connections.
 
     Args:
-        name: ``rtsp://``, ``rtmp://``, ``http(s)://``, ``udp://``, ``srt://``, or ``camera:N``.
+        name: ``rtsp://``, ``rtmp://``, ``http(s)://``, ``udp://``, ``srt://``.
         options: see :class:`LiveOptions`.
 
     Attributes:
@@ -165,9 +165,6 @@ class LiveSource:
 
     def _place(self) -> tuple[str, str | None, dict[str, str]]:
         """What FFmpeg is told: where, in what format, how."""
-        if self._name.startswith("camera:"):
-            path = v4l2.path_of(self._name)
-            return path, "v4l2", v4l2.asked(path, self._options.camera)
         if scheme_of(self._name) == "rtsp":
             return self._name, None, AT_ONCE | {"rtsp_transport": self._options.transport}
         return self._name, None, dict(AT_ONCE)

@@ -1,5 +1,7 @@
 """Video4Linux devices: which there are, what they can do, and how to show pictures on one.
 
+:mod:`stream.capture` takes pictures from them.
+
 What is asked and answered is in the kernel's ``include/uapi/linux/videodev2.h``; the names are its own.
 """
 
@@ -8,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,33 +21,40 @@ LOOPBACK = "v4l2 loopback"
 """The driver's name.  Whether its devices give or take pictures depends on who has them open."""
 
 PIX_FMTS = {
-    "YU12": "yuv420p", "NV12": "nv12", "YUYV": "yuyv422", "UYVY": "uyvy422", "RGB3": "rgb24", "BGR3": "bgr24",
+    "YUYV": "yuyv422", "UYVY": "uyvy422", "NV12": "nv12", "YU12": "yuv420p", "RGB3": "rgb24", "BGR3": "bgr24",
 }  # fmt: skip
-"""V4L2's name of a format that we can write -> FFmpeg's."""
+"""V4L2's name of a format that is read and written -> FFmpeg's; the first that a camera has is taken."""
 
 MJPEG = "MJPG"
 
 RAW_PX = 640 * 480
 """From a camera on USB 2 no larger pictures come uncompressed at their full rate."""
 
-_CAPTURE, _OUTPUT = 1, 2  # both as capabilities and as types of buffers
+CAPTURE, OUTPUT = 1, 2  # both as capabilities and as types of buffers
 _CAP_DEVICE_CAPS = 0x80000000
 _FIELD_NONE, _COLORSPACE_SRGB = 1, 8
 _CAPABILITY = struct.Struct("16s32s32sIII12x")
 _FMTDESC = struct.Struct("III32sI16x")
-_FORMAT = struct.Struct("@I0P8I168x")  # the union after the type holds pointers
-_STREAMPARM = struct.Struct("IIIII184x")
+FORMAT = struct.Struct("@I0P8I168x")  # the union after the type holds pointers
+STREAMPARM = struct.Struct("IIIII184x")
 
 
-def _request(direction: int, number: int, layout: struct.Struct) -> int:
-    """Linux's ``_IOC``: 2 reads, 3 writes and reads."""
-    return direction << 30 | layout.size << 16 | ord("V") << 8 | number
+def check_line(form: str, width: int, line_bytes: int) -> None:
+    """Raise OSError (ENOTSUP) where a line of a raw picture is longer than its pixels."""
+    tight = width * {"YUYV": 2, "UYVY": 2, "RGB3": 3, "BGR3": 3}.get(form, 1)
+    if line_bytes not in (0, tight):
+        raise OSError(errno.ENOTSUP, f"its lines are padded to {line_bytes} bytes")
 
 
-_QUERYCAP = _request(2, 0, _CAPABILITY)
-_ENUM_FMT = _request(3, 2, _FMTDESC)
-_S_FMT = _request(3, 5, _FORMAT)
-_S_PARM = _request(3, 22, _STREAMPARM)
+def request(direction: int, command: int, layout: struct.Struct) -> int:
+    """Linux's ``_IOC``: 1 writes, 2 reads, 3 does both."""
+    return direction << 30 | layout.size << 16 | ord("V") << 8 | command
+
+
+_QUERYCAP = request(2, 0, _CAPABILITY)
+_ENUM_FMT = request(3, 2, _FMTDESC)
+G_FMT, S_FMT = request(3, 4, FORMAT), request(3, 5, FORMAT)
+G_PARM, S_PARM = request(3, 21, STREAMPARM), request(3, 22, STREAMPARM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,22 @@ class Wish:
         """Whether MJPEG is better, of a camera that has it."""
         height, width = self.height_width
         return self.form == "mjpeg" or (self.form == "auto" and height * width > RAW_PX)
+
+    def choice(self, formats: Sequence[str]) -> str:
+        """One of a camera's formats.
+
+        Raises:
+            ValueError: it has none that was asked for.
+        """
+        raw = [form for form in PIX_FMTS if form in formats]
+        compressed = [MJPEG] if MJPEG in formats else []
+        wanted = {"raw": raw, "mjpeg": compressed, "auto": [*raw, *compressed]}[self.form]
+        if not wanted:
+            has = ", ".join(formats) or "none"
+            raise ValueError(
+                f"gives no {self.form.replace('auto', 'known')} pictures; it has {has}"
+            )
+        return MJPEG if self.wants_mjpeg and compressed else wanted[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +139,10 @@ def device(path: str) -> Device:
     descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
     try:
         asked = bytearray(_CAPABILITY.size)
-        _ioctl(descriptor, _QUERYCAP, asked)
+        ioctl(descriptor, _QUERYCAP, asked)
         driver, card, _, _, all_of_it, own = _CAPABILITY.unpack(asked)
         can = own if all_of_it & _CAP_DEVICE_CAPS else all_of_it
-        formats = tuple(_formats(descriptor)) if can & _CAPTURE else ()
+        formats = tuple(_formats(descriptor)) if can & CAPTURE else ()
     finally:
         os.close(descriptor)
     loops = _text(driver) == LOOPBACK
@@ -125,8 +150,8 @@ def device(path: str) -> Device:
         path,
         _text(driver),
         _text(card),
-        bool(can & _CAPTURE),
-        bool(can & _OUTPUT) or loops,
+        bool(can & CAPTURE),
+        bool(can & OUTPUT) or loops,
         formats,
     )
 
@@ -140,22 +165,11 @@ def devices() -> list[Device]:
     return found
 
 
-def asked(path: str, wish: Wish) -> dict[str, str]:
-    """FFmpeg's options for a camera."""
-    options = {"video_size": wish.size} if wish.size else {}
-    if wish.rate:
-        options["framerate"] = str(Fraction(wish.rate).limit_denominator(1001))
-    with suppress(OSError):  # FFmpeg will say what is wrong with it
-        if wish.wants_mjpeg and MJPEG in device(path).formats:
-            options["input_format"] = "mjpeg"
-    return options
-
-
 class Screen:
     """A device that shows to others, as a camera, what is written to it.
 
-    FFmpeg could write to it as well, but does not look at what size the device agreed to, which is
-    another one than was asked while somebody goes on watching from before.
+    FFmpeg could write to it as well, but does not look at the size that the device agreed to: another
+    one than was asked, while somebody goes on watching from before.
 
     Args:
         path: ``/dev/videoN``.
@@ -167,7 +181,7 @@ class Screen:
 
     Raises:
         OSError: it cannot be opened (ENOENT, EACCES, EBUSY), takes no pictures (ENOTTY, EINVAL), or
-            none of a format that we know (ENOTSUP).
+            none that we can write (ENOTSUP).
     """
 
     def __init__(self, path: str, height: int, width: int, rate: Fraction) -> None:
@@ -176,21 +190,22 @@ class Screen:
             self.height, self.width, self.pix_fmt = self._agree(height, width)
             with suppress(OSError):  # it is a courtesy
                 every = 1 / rate.limit_denominator(1001)
-                told = _STREAMPARM.pack(_OUTPUT, 0, 0, every.numerator, every.denominator)
-                _ioctl(self._descriptor, _S_PARM, bytearray(told))
+                told = STREAMPARM.pack(OUTPUT, 0, 0, every.numerator, every.denominator)
+                ioctl(self._descriptor, S_PARM, bytearray(told))
         except BaseException:
             self.close()
             raise
 
     def _agree(self, height: int, width: int) -> tuple[int, int, str]:
-        wish = (width, height, _number("YU12"), _FIELD_NONE, 0, 0, _COLORSPACE_SRGB, 0)
-        answer = bytearray(_FORMAT.pack(_OUTPUT, *wish))
-        _ioctl(self._descriptor, _S_FMT, answer)
-        _, width, height, form, *_ = _FORMAT.unpack(answer)
-        name = _fourcc(form)
+        wish = (width, height, number("YU12"), _FIELD_NONE, 0, 0, _COLORSPACE_SRGB, 0)
+        answer = bytearray(FORMAT.pack(OUTPUT, *wish))
+        ioctl(self._descriptor, S_FMT, answer)
+        _, width, height, form, _, line_bytes, *_ = FORMAT.unpack(answer)
+        name = fourcc(form)
         if name not in PIX_FMTS:
             known = ", ".join(PIX_FMTS)
             raise OSError(errno.ENOTSUP, f"it takes {name} pictures, and none of {known}")
+        check_line(name, width, line_bytes)
         return height, width, PIX_FMTS[name]
 
     def write(self, picture: bytes) -> None:
@@ -204,26 +219,29 @@ class Screen:
 
 def _formats(descriptor: int) -> Iterator[str]:
     for index in range(64):
-        asked = bytearray(_FMTDESC.pack(index, _CAPTURE, 0, b"", 0))
+        asked = bytearray(_FMTDESC.pack(index, CAPTURE, 0, b"", 0))
         try:
-            _ioctl(descriptor, _ENUM_FMT, asked)
+            ioctl(descriptor, _ENUM_FMT, asked)
         except OSError:  # there are no more
             return
-        yield _fourcc(_FMTDESC.unpack(asked)[4])
+        yield fourcc(_FMTDESC.unpack(asked)[4])
 
 
-def _ioctl(descriptor: int, request: int, data: bytearray) -> None:
+def ioctl(descriptor: int, request: int, data: bytearray) -> None:
+    """As of ``fcntl``; the answer is in ``data``."""
     from fcntl import ioctl  # noqa: PLC0415  Windows has none
 
     ioctl(descriptor, request, data)
 
 
-def _number(name: str) -> int:
+def number(name: str) -> int:
+    """A format's number."""
     return int.from_bytes(name.encode(), "little")
 
 
-def _fourcc(number: int) -> str:
-    return (number & 0x7FFFFFFF).to_bytes(4, "little").decode("ascii", "replace")  # bit 31: big-endian
+def fourcc(number: int) -> str:
+    """A format's name; those that are big-endian have bit 31 set."""
+    return (number & 0x7FFFFFFF).to_bytes(4, "little").decode("ascii", "replace")
 
 
 def _text(data: bytes) -> str:
