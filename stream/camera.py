@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 
@@ -16,6 +17,7 @@ from av.video.reformatter import Colorspace
 from stream import v4l2
 from stream.capture import Capture
 from stream.errors import SourceError, SourceNotFoundError
+from stream.frame import Frame
 from stream.live import LiveOptions, LiveSource
 from stream.names import shown
 from stream.timeline import TIME_BASE
@@ -51,6 +53,14 @@ class V4l2Source(LiveSource):
         super().__init__(name, options)
         if self._capture is not None:
             self.info = replace(self.info, rate=self._capture.rate)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """As of LiveSource, from now on: pictures have waited while the model was loaded."""
+        if self._capture is not None:
+            with suppress(OSError):  # the next picture will tell
+                self._capture.skip()
+            self._first = self._next() or self._again() or self._first
+        yield from super().__iter__()
 
     def _connect(self) -> av.VideoFrame:
         self._connected = time.monotonic()
@@ -137,7 +147,8 @@ class OpenCvSource(LiveSource):
             there, image = capture.read()
             if not there:
                 return
-            picture = av.VideoFrame.from_ndarray(image, format="bgr24")
+            form = "gray" if image.ndim == 2 else "bgr24"  # of an infrared camera
+            picture = av.VideoFrame.from_ndarray(image, format=form)
             picture.pts, picture.time_base = round(time.monotonic() / TIME_BASE), TIME_BASE
             yield picture
 

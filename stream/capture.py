@@ -143,6 +143,14 @@ class Capture:
                 time.sleep(NAP_SECONDS)
         raise TimeoutError(f"no picture in {timeout_seconds:g} s")
 
+    def skip(self) -> None:
+        """Drop what waits; OSError where the camera has gone."""
+        for _ in range(2 * BUFFERS):
+            try:
+                self._taken()
+            except BlockingIOError:
+                return
+
     def _taken(self) -> Taken:
         index, _, used, flags, _, seconds, microseconds, *_ = self._order(_DQBUF)
         data = b"" if flags & _FLAG_ERROR else self._maps[index][:used]

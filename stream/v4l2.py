@@ -93,7 +93,7 @@ class Wish:
         compressed = [MJPEG] if MJPEG in formats else []
         wanted = {"raw": raw, "mjpeg": compressed, "auto": [*raw, *compressed]}[self.form]
         if not wanted:
-            has = ", ".join(formats) or "none"
+            has = ", ".join(formats[:8]) or "none"
             raise ValueError(
                 f"gives no {self.form.replace('auto', 'known')} pictures; it has {has}"
             )

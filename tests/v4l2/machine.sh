@@ -10,8 +10,7 @@
 # and no rights are needed.  It starts in seconds and is then some ten times slower than this one; with
 # MACHINE_ACCEL=kvm it is as fast, where /dev/kvm works (in a rented machine it may hang).
 #
-# Needs, of Debian 12:
-#     apt install qemu-system-x86 busybox-static gcc-12 make
+# Needs, of Debian 12: see `make v4l2-apt`.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
