@@ -64,22 +64,25 @@ class V4l2Source(LiveSource):
 
     def _connect(self) -> av.VideoFrame:
         self._connected = time.monotonic()
+        self._capture = self._open()
+        self._pictures = self._taken(self._capture)
+        try:
+            return next(self._pictures)
+        except (SourceError, StopIteration) as error:
+            self._disconnect()
+            said = str(error) or "it was closed"
+            raise SourceError(f"{shown(self._name)}: cannot be opened ({said})") from None
+
+    def _open(self) -> Capture:
         try:
             found = v4l2.device(v4l2.path_of(self._name))
-            if not found.gives:
-                raise SourceError(f"{shown(self._name)}: {idle(found)}{others()}")
-            self._capture = Capture(found, self._options.camera)
-            self._pictures = self._taken(self._capture)
-            return next(self._pictures)
-        except SourceError:
-            self._disconnect()
-            raise
+            if found.gives:
+                return Capture(found, self._options.camera)
         except OSError as error:
-            self._disconnect()
             raise why(self._name, error) from None
-        except (ValueError, StopIteration) as error:
-            self._disconnect()
-            raise SourceError(f"{shown(self._name)}: {error or 'closed'}") from None
+        except ValueError as error:
+            raise SourceError(f"{shown(self._name)}: {error}") from None
+        raise SourceError(f"{shown(self._name)}: {idle(found)}{others()}")
 
     def _taken(self, capture: Capture) -> Generator[av.VideoFrame, None, None]:
         """Pictures; those that the cable damaged are counted.
@@ -101,10 +104,8 @@ class V4l2Source(LiveSource):
                 pictures = []
             self.damaged += not pictures
             for picture in pictures:
-                picture.pts, picture.time_base = (
-                    round(taken.time_seconds / MICROSECOND),
-                    MICROSECOND,
-                )
+                picture.time_base = MICROSECOND
+                picture.pts = round(taken.time_seconds / MICROSECOND)
                 if picture.colorspace == UNSPECIFIED and not picture.format.is_rgb:
                     picture.colorspace = Colorspace.ITU601  # V4L2 means that at every size
                 yield picture
@@ -173,12 +174,11 @@ def ask(capture: cv2.VideoCapture, wish: v4l2.Wish) -> None:
 
 def decoder_of(capture: Capture) -> av.VideoCodecContext:
     """What makes pictures of a camera's data."""
-    decoder = av.VideoCodecContext.create(
-        "mjpeg" if capture.form == v4l2.MJPEG else "rawvideo", "r"
-    )
+    raw = v4l2.PIX_FMTS.get(capture.form)
+    decoder = av.VideoCodecContext.create("rawvideo" if raw else "mjpeg", "r")
     decoder.height, decoder.width = capture.height, capture.width
-    if capture.form != v4l2.MJPEG:
-        decoder.pix_fmt = v4l2.PIX_FMTS[capture.form]
+    if raw:
+        decoder.pix_fmt = raw
     decoder.thread_type = "SLICE"  # frame threads would hold pictures back
     return decoder
 

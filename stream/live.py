@@ -190,7 +190,8 @@ class LiveSource:
             return next(self._pictures)
         except (av.FFmpegError, SourceError, StopIteration) as error:
             cause = reason(error)
-        self.breaks[cause] = self.breaks.get(cause, 0) + 1
+        if not self._closed:
+            self.breaks[cause] = self.breaks.get(cause, 0) + 1
         self._disconnect()
         return None
 

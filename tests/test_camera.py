@@ -112,6 +112,8 @@ class Driver:
         return self
 
     def take(self, timeout_seconds: float, stopped: Callable[[], bool]) -> Taken | None:
+        if stopped():
+            return None
         given = next(self._given, TimeoutError(f"no picture in {timeout_seconds:g} s"))
         if isinstance(given, OSError):
             raise given
@@ -198,6 +200,27 @@ def test_a_camera_that_goes_or_stalls_is_opened_again(
     assert source.notes == [f"camera:0: lost 1 times: {cause}"]
     assert driver.closed == 2
     assert driver.asked == [Wish(), Wish()]
+
+
+def test_a_camera_that_stalls_at_once_is_told_by_its_name(
+    webcam: Callable[[Driver], V4l2Source],
+) -> None:
+    driver = Driver("YUYV", [])
+    with pytest.raises(SourceError, match=r"camera:0: cannot be opened \(no picture in 5 s\)"):
+        webcam(driver)
+    assert driver.closed == 1
+
+
+def test_who_stops_has_not_lost_the_camera(webcam: Callable[[Driver], V4l2Source]) -> None:
+    driver = Driver("YUYV", given(yuyv, range(-1, 5)))
+    source = webcam(driver)
+    frames = iter(source)
+    next(frames)
+    driver._given = iter([None])  # what is given while it is being stopped
+    source.close()
+    assert list(frames) == []
+    assert source.notes == []
+    assert driver.closed == 1
 
 
 def test_a_damaged_picture_costs_itself(webcam: Callable[[Driver], V4l2Source]) -> None:
