@@ -31,10 +31,8 @@ _REQUESTBUFFERS = struct.Struct("4IB3x")
 _BUFFER = struct.Struct(
     "@5I0l2l16s2IL3I0l"
 )  # the last but three is the offset, a union with pointers
-_TYPE = struct.Struct("i")
 _REQBUFS = request(3, 8, _REQUESTBUFFERS)
 _QUERYBUF, _QBUF, _DQBUF = (request(3, command, _BUFFER) for command in (9, 15, 17))
-_STREAMON, _STREAMOFF = request(1, 18, _TYPE), request(1, 19, _TYPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ class Capture:
             for index in range(self._buffers()):
                 self._map(index)
                 self._order(_QBUF, index)
-            ioctl(self._descriptor, _STREAMON, bytearray(_TYPE.pack(v4l2.CAPTURE)))
+            ioctl(self._descriptor, v4l2.STREAMON, bytearray(v4l2.TYPE.pack(v4l2.CAPTURE)))
         except BaseException:
             self.close()
             raise
@@ -160,7 +158,7 @@ class Capture:
     def close(self) -> None:
         """Let it go."""
         with suppress(OSError):  # it may be gone
-            ioctl(self._descriptor, _STREAMOFF, bytearray(_TYPE.pack(v4l2.CAPTURE)))
+            ioctl(self._descriptor, v4l2.STREAMOFF, bytearray(v4l2.TYPE.pack(v4l2.CAPTURE)))
         for mapped in self._maps:
             mapped.close()
         os.close(self._descriptor)

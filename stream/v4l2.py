@@ -37,6 +37,7 @@ _CAPABILITY = struct.Struct("16s32s32sIII12x")
 _FMTDESC = struct.Struct("III32sI16x")
 FORMAT = struct.Struct("@I0P8I168x")  # the union after the type holds pointers
 STREAMPARM = struct.Struct("IIIII184x")
+TYPE = struct.Struct("i")
 
 
 def check_line(form: str, width: int, line_bytes: int) -> None:
@@ -55,6 +56,7 @@ _QUERYCAP = request(2, 0, _CAPABILITY)
 _ENUM_FMT = request(3, 2, _FMTDESC)
 G_FMT, S_FMT = request(3, 4, FORMAT), request(3, 5, FORMAT)
 G_PARM, S_PARM = request(3, 21, STREAMPARM), request(3, 22, STREAMPARM)
+STREAMON, STREAMOFF = request(1, 18, TYPE), request(1, 19, TYPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,10 @@ class Screen:
                 every = 1 / rate.limit_denominator(1001)
                 told = STREAMPARM.pack(OUTPUT, 0, 0, every.numerator, every.denominator)
                 ioctl(self._descriptor, S_PARM, bytearray(told))
+            with suppress(
+                OSError
+            ):  # see :func:`wake`; others stream as soon as they are written to
+                ioctl(self._descriptor, STREAMON, bytearray(TYPE.pack(OUTPUT)))
         except BaseException:
             self.close()
             raise
@@ -215,6 +221,25 @@ class Screen:
     def close(self) -> None:
         """Let it go."""
         os.close(self._descriptor)
+
+
+def wake(path: str) -> None:
+    """Let a device of v4l2loopback take pictures again.
+
+    With ``exclusive_caps``, version 0.12 (Debian 12) takes none from the end of a program that wrote
+    and did no more, as FFmpeg does, until one ends that also said that it streams.
+
+    Raises:
+        OSError: it is none, or has gone.
+    """
+    if device(path).driver != LOOPBACK:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        ioctl(descriptor, STREAMON, bytearray(TYPE.pack(OUTPUT)))
+    finally:
+        os.close(descriptor)
+    device(path)  # it looks anew at what it can do only when it is asked
 
 
 def _formats(descriptor: int) -> Iterator[str]:

@@ -58,8 +58,14 @@ class Loopback:
     """
 
     def __init__(self, path: str, info: SourceInfo) -> None:
-        height, width = info.height // 2 * 2, info.width // 2 * 2
-        self._screen = v4l2.Screen(path, height, width, info.rate or Fraction(30))
+        wanted = info.height // 2 * 2, info.width // 2 * 2, info.rate or Fraction(30)
+        try:
+            self._screen = v4l2.Screen(path, *wanted)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            v4l2.wake(path)
+            self._screen = v4l2.Screen(path, *wanted)
 
     def show(self, image: Image) -> None:
         """Show (H, W, 3) RGB; an odd last row or column is left out."""

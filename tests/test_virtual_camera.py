@@ -123,6 +123,20 @@ def test_pictures_are_shown_as_a_webcam_has_them(
     assert sink.notes == []
 
 
+def test_a_device_that_sleeps_is_woken_once(
+    screen: type[Screen], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[str] = []
+    monkeypatch.setattr(v4l2, "wake", woken.append)
+    asleep = OSError(errno.EINVAL, "Invalid argument")
+    screen.errors = [asleep]
+    VirtualCameraSink("9", info()).close()
+    assert (woken, len(screen.opened)) == (["/dev/video9"], 1)
+    screen.errors = [asleep, asleep]
+    with pytest.raises(SinkPathError, match="takes no pictures"):
+        VirtualCameraSink("9", info())
+
+
 def test_a_device_that_keeps_its_size_gets_all_of_the_picture(screen: type[Screen]) -> None:
     screen.takes = 48, 64, "yuv420p"
     sink = VirtualCameraSink("9", info(96, 96))
