@@ -16,9 +16,10 @@ from av.video.reformatter import Colorspace
 
 from stream import v4l2
 from stream.capture import Capture
+from stream.dial import LiveOptions
 from stream.errors import SourceError, SourceNotFoundError
 from stream.frame import Frame
-from stream.live import LiveOptions, LiveSource
+from stream.live import LiveSource
 from stream.names import shown
 from stream.timeline import TIME_BASE
 

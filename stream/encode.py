@@ -181,7 +181,7 @@ class VideoSink:
             if self._copier:
                 self._copier.copy_until(frame.time, self._shift)
             if self._sound:
-                self._output.mux(list(self._sound.write(frame.sound, self._shift)))
+                self._output.mux(list(self._sound.write(frame.sound, self._shift, frame.time)))
 
     def _shift_to_zero(self, first: Fraction) -> Fraction:
         """No container shows a frame before 0: a video that starts earlier is moved as a whole."""

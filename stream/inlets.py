@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import av
+
 from configs.settings import LiveSettings
 from stream.camera import open_camera
-from stream.live import LiveOptions, LiveSource, open_remote
-from stream.names import scheme_of
+from stream.dial import LiveOptions, reason
+from stream.errors import SourceError
+from stream.live import LiveSource
+from stream.names import scheme_of, shown
 from stream.pattern import PatternSource
-from stream.sources import FileSource, Source
+from stream.raw import raw_form
+from stream.sources import ContainerSource, FileSource, Source
 from stream.stdio import StdinSource
 from stream.v4l2 import Wish
 
@@ -37,9 +42,21 @@ def standard_input(name: str, options: LiveOptions) -> Source:
     return StdinSource()
 
 
+def raw(name: str, options: LiveOptions) -> Source:
+    """Raw pictures in a pipe."""
+    return StdinSource(raw_form(name))
+
+
 def web(name: str, options: LiveOptions) -> Source:
-    """A file that lies elsewhere; what has no end is live."""
-    return open_remote(name, options)
+    """A file that lies elsewhere and has an end, or a stream that has none."""
+    try:
+        container = av.open(name, timeout=(options.open_seconds, options.read_seconds))
+    except av.FFmpegError as error:
+        raise SourceError(f"{shown(name)}: cannot be opened ({reason(error)})") from None
+    if container.duration is not None:
+        return ContainerSource(container, shown(name))
+    container.close()
+    return LiveSource(name, options)
 
 
 def pattern(name: str, options: LiveOptions) -> Source:
@@ -48,14 +65,14 @@ def pattern(name: str, options: LiveOptions) -> Source:
 
 
 INLETS: dict[str, Callable[[str, LiveOptions], Source]] = {
-    "": file, "file": file, "pattern": pattern, "-": standard_input,
+    "": file, "file": file, "pattern": pattern, "-": standard_input, "raw": raw,
     "http": web, "https": web,
     "camera": camera, **dict.fromkeys(("rtsp", "rtsps", "rtmp", "rtmps", "udp", "srt"), live),
 }  # fmt: skip
 """Kind of the name -> what opens it. A name of no kind is a path."""
 
 
-DEVICES = ("camera", "pattern")
+DEVICES = ("camera", "pattern", "raw")
 """Kinds that are named without slashes."""
 
 
@@ -79,7 +96,7 @@ def open_source(name: str, settings: LiveSettings | None = None) -> Source:
         # Only the scheme is repeated: the rest may hold a password.
         known = ", ".join(f"{k}://" for k in sorted(INLETS) if k not in ("", "-", *DEVICES))
         raise ValueError(
-            f"unknown source {kind}://...; known: a path, -, camera:N, pattern:, {known}"
+            f"unknown source {kind}://...; known: a path, -, raw:WxH, camera:N, pattern:, {known}"
         )
     return INLETS[kind](name, options_of(settings))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -76,7 +77,7 @@ class Job:
                 failed.callback(sink.abort)
                 thread = self._thread(sink, late=self.info.live or is_remote(name))
                 failed.callback(thread.abort)
-                self._sinks[shown(name)] = sink, thread
+                self._sinks[name] = sink, thread  # two that differ in a key are shown as one
             threads = [thread for _, thread in self._sinks.values()]
             self._composer = Composer(
                 policy,
@@ -104,7 +105,10 @@ class Job:
             lost = thread.dropped
             if isinstance(sink, (PublishSink, VirtualCameraSink)):
                 lost = lost + sink.dropped
-            report.sink_drops |= {name: lost} if lost else {}
+            if lost:
+                report.sink_drops[shown(name)] = lost + report.sink_drops.get(
+                    shown(name), Counter()
+                )
         if isinstance(self._work, Pipeline):
             bank, references = self._work.bank, self._work.references
             report.references, report.inventions = bank.served, bank.inventions

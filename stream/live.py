@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from fractions import Fraction
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.errors import NoVideoError, SourceError
+from stream.dial import Call, LiveOptions, NobodyCalledError, reason
+from stream.errors import SourceError
 from stream.frame import Frame
-from stream.names import scheme_of, shown
+from stream.names import shown
+from stream.pace import Pace, Played
 from stream.picture import colour_of, to_rgb
 from stream.sound import Hearing, Sound
-from stream.sources import ContainerSource, Source, SourceInfo
+from stream.sources import SourceInfo
+from stream.srt_name import SrtError
 from stream.timeline import TIME_BASE, Strays, Timeline
-from stream.v4l2 import Wish
 
 Image = NDArray[np.uint8]
 
@@ -30,30 +33,8 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 0.5
 KEY_SECONDS = 3.0
 """For so long a key frame is waited for: what comes before it is told by pictures nobody has."""
 
-AT_ONCE = {"fpsprobesize": "0", "analyzeduration": "1000000"}
-"""FFmpeg would watch a second of pictures to guess their rate, and be a second late from then on.
-Not "nobuffer": it throws the pictures away that it looked at, key frames among them."""
-
 NAP_SECONDS = 0.05
 """A pause is slept in such pieces, so that nobody waits for it to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveOptions:
-    """How a live source is opened.
-
-    Attributes:
-        open_seconds, read_seconds: longer waits for an answer, for a packet, count as a break.
-        transport: of RTSP, "tcp" or "udp".
-        give_up_seconds: away for so long, the source has ended; 0: it is waited for.
-        camera: what a camera is asked for.
-    """
-
-    open_seconds: float = 5.0
-    read_seconds: float = 5.0
-    transport: str = "tcp"
-    give_up_seconds: float = 0.0
-    camera: Wish = field(default_factory=Wish)
 
 
 class LiveSource:
@@ -79,17 +60,18 @@ class LiveSource:
         self.damage: str | None = None
         self.breaks: dict[str, int] = {}
         self.damaged = 0
-        self._closed = False
+        self._closed = self._unheard = False
         self._heard: list[Sound] = []
         self._timeline = Timeline()
-        self._container: av.container.InputContainer | None = None
-        self._pictures: Iterator[av.VideoFrame] = iter(())
-        self._first = self._connect()
-        stream = self._container.streams.video[0] if self._container else None
+        self._played = Played()
+        self._call: Call | None = None
+        self._pictures: Generator[av.VideoFrame, None, None] | None = None
+        self._first = self._first_connection()
+        streams = self._call.container.streams if self._call else None
         self.info = SourceInfo(
             name=shown(name), height=self._first.height, width=self._first.width,
-            time_base=TIME_BASE, rate=stream.average_rate if stream else None, live=True,
-            sound=bool(self._container and self._container.streams.audio),
+            time_base=TIME_BASE, rate=streams.video[0].average_rate if streams else None,
+            live=True, sound=bool(streams and streams.audio),
             pix_fmt=self._first.format.name, colour=colour_of(self._first, shown(name)),
         )  # fmt: skip
 
@@ -99,29 +81,38 @@ class LiveSource:
         found = [f"lost {count} times: {cause}" for cause, count in sorted(self.breaks.items())]
         if self.damaged:
             found.append(f"{self.damaged} packets or pictures were damaged")
+        if self._unheard:
+            found.append("sound came later; it is left out, for the outputs began without")
         mended = self._timeline.mended.items()
         found += [f"{count} time stamps were {how}; mended" for how, count in mended if count]
         return [f"{shown(self._name)}: {what}" for what in found]
 
+    def _first_connection(self) -> av.VideoFrame:
+        """As :meth:`_connect`; who listens waits until somebody calls."""
+        since = time.monotonic()
+        while True:
+            try:
+                return self._connect()
+            except NobodyCalledError:
+                limit = self._options.give_up_seconds
+                if limit and time.monotonic() - since > limit:
+                    raise
+
     def _connect(self) -> av.VideoFrame:
         """Open it, and decode the first picture."""
-        limits = (self._options.open_seconds, self._options.read_seconds)
-        place, form, options = self._place()
         self._connected = time.monotonic()
         try:
-            self._container = av.open(place, format=form, options=options, timeout=limits)
-            if not self._container.streams.video:
-                raise NoVideoError(f"{shown(self._name)}: has no video stream")
-            self._pictures = self._decoded(self._container)
+            self._call = Call(self._name, self._options, lambda: self._closed)
+            self._pictures = self._decoded(self._call)
             return next(self._pictures)
-        except (av.FFmpegError, StopIteration) as error:
+        except (av.FFmpegError, SrtError, StopIteration) as error:
             self._disconnect()
             raise SourceError(f"{shown(self._name)}: cannot be opened ({reason(error)})") from None
-        except SourceError:
+        except BaseException:
             self._disconnect()
             raise
 
-    def _decoded(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
+    def _decoded(self, call: Call) -> Generator[av.VideoFrame, None, None]:
         """Pictures from the first key frame on; what is heard between them is kept for the next.
 
         A packet that is damaged costs what is in it, and nothing else.
@@ -129,32 +120,47 @@ class LiveSource:
         Raises:
             SourceError: nothing can be decoded, or it is of a kind that is not handled.
         """
-        stream = container.streams.video[0]
-        stream.thread_type = "SLICE"  # frame threads would hold pictures back
+        stream = call.container.streams.video[0]
+        # Frame threads would hold pictures back; with a thread for each slice, of a picture whose first
+        # slice was lost the second last one is shown, and it is not marked as damaged.
+        stream.codec_context.thread_count = 1
         stream.codec_context.flags |= av.codec.context.Flags.low_delay
         since, keyed, hearing, strays = time.monotonic(), False, Hearing(), Strays()
-        for packet in container.demux(stream, *container.streams.audio[:1]):
-            waited = time.monotonic() - since
-            if waited > self._options.read_seconds:
-                raise SourceError("nothing in it can be decoded")
-            if packet.stream is stream and not keyed:
-                keyed = packet.is_keyframe or waited > KEY_SECONDS
-                if not keyed:
+        pace = Pace() if call.bursts else None
+        self._played.again()
+        with closing(call.packets()) as packets:
+            for packet in packets:
+                waited = time.monotonic() - since
+                if waited > self._options.read_seconds and not call.bursts:
+                    raise SourceError("nothing in it can be decoded")
+                if packet.stream is stream and not keyed:
+                    keyed = packet.is_keyframe or waited > KEY_SECONDS
+                if packet.stream is stream and (not keyed or (pace and self._played(packet))):
                     continue
-            try:
-                pieces = packet.decode()
-            except (av.error.InvalidDataError, av.error.ArgumentError):
-                self.damaged += 1  # lost on the way; the next one may be whole
-                continue
-            for piece in pieces:
-                if isinstance(piece, av.VideoFrame) and strays(piece.pts):
-                    self.damaged += 1
-                elif isinstance(piece, av.VideoFrame):
-                    colour_of(piece, shown(self._name))  # of another connection it may be HDR
-                    yield piece
-                    since = time.monotonic()
-                elif isinstance(piece, av.AudioFrame):
-                    self._hear(piece, hearing)
+                for piece in self._pieces(packet):
+                    if isinstance(piece, av.AudioFrame):
+                        self._hear(piece, hearing)
+                    elif strays(piece.pts):
+                        self.damaged += 1
+                    else:
+                        colour_of(piece, shown(self._name))  # of another connection it may be HDR
+                        self.damaged += packet.is_corrupt or piece.is_corrupt
+                        if pace:
+                            self._sleep(pace.wait_seconds(stamp_of(piece), time.monotonic()))
+                        yield piece
+                        since = time.monotonic()
+
+    def _pieces(self, packet: av.Packet[Any]) -> Sequence[av.VideoFrame | av.AudioFrame]:
+        """What is in a packet; nothing where it is damaged, for the next one may be whole."""
+        try:
+            return packet.decode()
+        except (av.error.InvalidDataError, av.error.ArgumentError):
+            self.damaged += 1  # lost on the way
+        except av.FFmpegError:
+            if packet.stream.type == "video":
+                raise
+            self.damaged += 1  # sound of a kind that is not handled is no reason to break off
+        return []
 
     def _hear(self, piece: av.AudioFrame, hearing: Hearing) -> None:
         """Keep a piece of sound for the next frame, if its place is known."""
@@ -162,12 +168,6 @@ class LiveSource:
             time_seconds = self._timeline.place(piece.pts * piece.time_base)
             if time_seconds is not None:
                 self._heard.append(Sound(time_seconds, hearing(piece)))
-
-    def _place(self) -> tuple[str, str | None, dict[str, str]]:
-        """What FFmpeg is told: where, in what format, how."""
-        if scheme_of(self._name) == "rtsp":
-            return self._name, None, AT_ONCE | {"rtsp_transport": self._options.transport}
-        return self._name, None, dict(AT_ONCE)
 
     def __iter__(self) -> Iterator[Frame]:
         """Every frame, until :meth:`close` (or the source is away for ``give_up_seconds``)."""
@@ -187,8 +187,8 @@ class LiveSource:
     def _next(self) -> av.VideoFrame | None:
         """The next picture; None where the connection ends here."""
         try:
-            return next(self._pictures)
-        except (av.FFmpegError, SourceError, StopIteration) as error:
+            return next(self._pictures) if self._pictures else None
+        except (av.FFmpegError, SourceError, SrtError, StopIteration) as error:
             cause = reason(error)
         if not self._closed:
             self.breaks[cause] = self.breaks.get(cause, 0) + 1
@@ -212,33 +212,30 @@ class LiveSource:
 
     def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        while not self._closed and time.monotonic() < until:
-            time.sleep(NAP_SECONDS)
+        while not self._closed and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, NAP_SECONDS))
 
     def _frame(self, picture: av.VideoFrame, index: int, epoch: int) -> Frame:
         now = time.monotonic()
-        base = picture.time_base
-        stamp = None if picture.pts is None or base is None else picture.pts * base
+        stamp = stamp_of(picture)
         colour = colour_of(picture, self.info.name)
         image = to_rgb(picture, colour, picture.height, picture.width)
         image = fitted(image, self.info.height, self.info.width)
         time_seconds = self._timeline(stamp, now)
         heard, self._heard = tuple(self._heard), []
+        self._unheard |= bool(heard) and not self.info.sound
         return Frame(
-            image,
-            index,
-            time_seconds,
-            self.info.name,
-            epoch=epoch,
-            received_seconds=now,
+            image, index, time_seconds, self.info.name, epoch=epoch, received_seconds=now,
             sound=heard,
-        )
+        )  # fmt: skip
 
     def _disconnect(self) -> None:
-        container, self._container = self._container, None
-        self._pictures = iter(())
-        if container is not None:
-            container.close()
+        call, pictures = self._call, self._pictures
+        self._call = self._pictures = None
+        if pictures is not None:
+            pictures.close()
+        if call is not None:
+            call.close()
 
     def close(self) -> None:
         """Let it go; from another thread the iteration ends after the packet it waits for."""
@@ -254,15 +251,11 @@ class LiveSource:
         self.close()
 
 
-def reason(error: Exception) -> str:
-    """What went wrong, in FFmpeg's words and without the name, which may hold a password."""
-    if isinstance(error, StopIteration):
-        return "it ended"
-    if isinstance(error, av.error.ExitError):
-        return "no answer in time"
-    if isinstance(error, SourceError):
-        return str(error)
-    return str(getattr(error, "strerror", None) or type(error).__name__)
+def stamp_of(picture: av.VideoFrame) -> Fraction | None:
+    """When it is to be shown, in seconds of the source's clock; None if it does not say."""
+    if picture.pts is None or picture.time_base is None:
+        return None
+    return picture.pts * picture.time_base
 
 
 def fitted(image: Image, height: int, width: int) -> Image:
@@ -276,19 +269,3 @@ def fitted(image: Image, height: int, width: int) -> Image:
     top, left = (height - size[1]) // 2, (width - size[0]) // 2
     canvas[top : top + size[1], left : left + size[0]] = small
     return canvas
-
-
-def open_remote(name: str, options: LiveOptions) -> Source:
-    """``http(s)://``: a file that lies elsewhere and has an end, or a stream that has none.
-
-    Raises:
-        SourceError: it cannot be opened.
-    """
-    try:
-        container = av.open(name, timeout=(options.open_seconds, options.read_seconds))
-    except av.FFmpegError as error:
-        raise SourceError(f"{shown(name)}: cannot be opened ({reason(error)})") from None
-    if container.duration is not None:
-        return ContainerSource(container, shown(name))
-    container.close()
-    return LiveSource(name, options)

@@ -108,7 +108,8 @@ class Sending:
         picture.pts, picture.time_base = round(result.frame.time / TIME_BASE), TIME_BASE
         self._output.mux(self._stream.encode(picture))
         if self._sound is not None:
-            self._output.mux(list(self._sound.write(result.frame.sound)))
+            frame = result.frame
+            self._output.mux(list(self._sound.write(frame.sound, until=frame.time)))
 
     def close(self, *, drain: bool) -> None:
         """End it; with ``drain`` it may first send what it has."""

@@ -151,15 +151,16 @@ class Prefetch(Generic[T]):
         depth: items read ahead at most.
         policy, budget_seconds, heir: see :class:`Channel`.
         stop: called at the end, so that a reader that waits for something returns.
+        patience_seconds: one that has not returned so long after the end is left behind.
     """
 
     def __init__(
         self, items: Iterable[T], depth: int = 4, policy: Policy = "wait",
         budget_seconds: float | None = None, *,
         heir: Callable[[T, T], T] = lambda dropped, following: following,
-        stop: Callable[[], None] | None = None,
+        stop: Callable[[], None] | None = None, patience_seconds: float = STUCK_SECONDS,
     ) -> None:  # fmt: skip
-        self._items, self._stop = items, stop
+        self._items, self._stop, self._patience_seconds = items, stop, patience_seconds
         self._channel: Channel[T] = Channel(depth, policy, budget_seconds, heir)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._read, name="prefetch", daemon=True)
@@ -180,7 +181,7 @@ class Prefetch(Generic[T]):
         self._channel.stop()
         if self._stop is not None:
             self._stop()
-        self._done.wait(STUCK_SECONDS)
+        self._done.wait(self._patience_seconds)
 
 
 class SinkThread:

@@ -45,7 +45,8 @@ def run_command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="IN", help="A file, camera:0, rtsp://, rtmp://, http(s)://, udp:// or srt://."
+            metavar="IN",
+            help="A file, camera:0, rtsp://, rtmp://, http(s)://, udp://, srt://, - or raw:640x480:rgb24:30 (stdin).",
         ),
     ],
     outputs: Annotated[

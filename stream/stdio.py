@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from io import BufferedReader
 from typing import cast
@@ -11,7 +12,8 @@ from typing import cast
 import av
 
 from stream.errors import NotAVideoError, SinkError
-from stream.frame import FrameResult
+from stream.frame import Frame, FrameResult
+from stream.raw import RawForm
 from stream.sinks import line_of
 from stream.sources import ContainerSource, SourceInfo
 
@@ -96,29 +98,50 @@ class LinePipe:
 
 
 class AsItComes:
-    """A pipe read by what is there: ``read`` itself would wait until all that was asked for is."""
+    """A pipe read by what is there: ``read`` itself would wait until all that was asked for is.
+
+    Attributes:
+        taken: bytes so far.
+    """
 
     def __init__(self, pipe: BufferedReader) -> None:
-        self._pipe = pipe
+        self._pipe, self.taken = pipe, 0
 
     def read(self, size: int) -> bytes:
         """At most ``size`` bytes; none at the end."""
-        return self._pipe.read1(size)
+        data = self._pipe.read1(size)
+        self.taken += len(data)
+        return data
 
 
 class StdinSource(ContainerSource):
-    """A container on standard input (NUT, Matroska, MPEG-TS, y4m ...): ``ffmpeg ... -f nut - | s3pot run -``.
+    """Standard input: a container (NUT, Matroska, MPEG-TS, y4m ...), or raw pictures.
+
+    ``ffmpeg ... -f nut - | s3pot run -``, ``... -f rawvideo - | s3pot run raw:640x480:rgb24:30``.
+
+    Args:
+        raw: how raw pictures lie in it; None: it is a container.
 
     Raises:
         NotAVideoError: no video comes, or standard input is a terminal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, raw: RawForm | None = None) -> None:
         if sys.stdin.isatty():
             raise NotAVideoError("-: standard input is a terminal; send a video to it")
-        pipe = AsItComes(cast(BufferedReader, sys.stdin.buffer))
+        self._raw, self._pipe = raw, AsItComes(cast(BufferedReader, sys.stdin.buffer))
+        form, options = ("rawvideo", raw.options) if raw else (None, {})
         try:
-            container = av.open(pipe, "r", metadata_errors="surrogateescape")
+            container = av.open(
+                self._pipe, "r", format=form, options=options, metadata_errors="surrogateescape"
+            )
         except av.FFmpegError as error:
             raise NotAVideoError(f"-: cannot be read as video ({error.strerror})") from None
         super().__init__(container, "-")
+
+    def __iter__(self) -> Iterator[Frame]:
+        """As of :class:`ContainerSource`; and whether raw pictures end where one does."""
+        yield from super().__iter__()
+        if self._raw and (rest := self._pipe.taken % self._raw.picture_bytes):
+            size = self._raw.picture_bytes
+            self._damaged(f"{rest} of the {size} bytes of a picture {self._place()}; another size?")

@@ -11,6 +11,8 @@ ASTRAY_SECONDS = Fraction(1)
 """Stamps that jump forward, or fall behind the clock on the wall, by more than this are no longer
 followed."""
 
+APART_SECONDS = Fraction(3)
+"""Sound that is further from the pictures that come with it has another clock."""
 
 FEW = 10
 """A picture of so many may lack a time stamp by accident; of a stream in which more do, all may."""
@@ -40,8 +42,15 @@ class Timeline:
         self._offset = None
 
     def place(self, stamp: Fraction) -> Fraction | None:
-        """Time of what belongs to the pictures, as sound; None before the first picture is placed."""
-        return None if self._offset is None else whole(stamp + self._offset)
+        """Time of what belongs to the pictures, as sound.
+
+        None before the first picture is placed, and of what is far from the pictures: when their
+        clock jumps, that of the sound has not yet, or has before.
+        """
+        if self._offset is None or self._last is None:
+            return None
+        time = whole(stamp + self._offset)
+        return time if abs(time - self._last) <= APART_SECONDS else None
 
     def __call__(self, stamp: Fraction | None, now_seconds: float) -> Fraction:
         """Time of a picture in seconds, a whole number of ticks, later than all before it.

@@ -18,9 +18,9 @@ from configs.settings import SettingsError, load_settings
 from stream import camera, v4l2
 from stream.camera import OpenCvSource, V4l2Source, ask
 from stream.capture import Taken
+from stream.dial import LiveOptions
 from stream.errors import SourceError, SourceNotFoundError
 from stream.inlets import open_source, options_of
-from stream.live import LiveOptions
 from stream.v4l2 import Device, Wish
 from tests.clips import number_of, numbered, write_clip
 

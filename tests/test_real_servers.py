@@ -14,17 +14,20 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
 from stream.bench.servers.relay import Relay
+from stream.dial import LiveOptions
 from stream.errors import SourceError
 from stream.frame import Frame, FrameResult
-from stream.live import LiveOptions, LiveSource
+from stream.live import LiveSource
 from stream.publish import PublishSink
 from stream.sources import SourceInfo
 from tests.clips import write_clip
+from tests.lossy_rtsp import LossyRtsp
 
 PYTHON, FFMPEG = Path("/usr/bin/python3"), Path("/usr/bin/ffmpeg")
 REQUIRED = os.environ.get("S3POT_SERVERS") == "required"
@@ -79,6 +82,24 @@ def test_a_stream_of_gstreamer_is_read(gstreamer: str, transport: str) -> None:
     assert all(a.time < b.time for a, b in pairwise(frames))
     changed = [np.abs(a.image.astype(int) - b.image).mean() for a, b in pairwise(frames)]
     assert np.median(changed) > 0.05  # the ball moves
+
+
+@needs_gstreamer
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.1])
+def test_lost_packets_of_gstreamer_cost_pictures_and_not_the_connection(
+    gstreamer: str, share: float
+) -> None:
+    with LossyRtsp(urlsplit(gstreamer).port or 0, share) as network:
+        url = f"rtsp://127.0.0.1:{network.port}/live"
+        with opened(url, LiveOptions(transport="udp")) as source:
+            frames = [frame for frame, _ in zip(source, range(100), strict=False)]
+    assert network.lost > 0
+    assert network.passed > 90
+    assert {frame.epoch for frame in frames} == {0}
+    assert all(a.time < b.time for a, b in pairwise(frames))
+    steps = np.diff([float(frame.time) for frame in frames])
+    assert np.median(steps) == pytest.approx(0.04, abs=0.004)
+    assert source.damaged > 0 or share < 0.05
 
 
 @needs_ffmpeg

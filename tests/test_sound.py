@@ -63,6 +63,58 @@ def test_a_clock_that_wobbles_a_little_makes_no_holes() -> None:
     assert np.abs(left[4800:80000]).reshape(-1, 200).mean(1).min() > 0.2
 
 
+def test_where_no_sound_comes_the_track_keeps_up_with_the_pictures() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="nut") as output:
+        track = SoundTrack(output)
+        for index in range(100):  # two seconds, the sound of the first half second
+            pieces = [tone(index)] if index < 25 else []
+            output.mux(list(track.write(pieces, until=Fraction(index, 50))))
+        assert track._end > Fraction(8, 5)
+        output.mux(list(track.close()))
+
+
+def test_a_track_that_never_heard_anything_is_silence_from_the_first_picture_on() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="nut") as output:
+        track = SoundTrack(output)
+        for index in range(100):
+            output.mux(list(track.write([], until=3 + Fraction(index, 50))))
+        output.mux(list(track.close()))
+    file.seek(0)
+    with av.open(file) as container:
+        frames = list(container.decode(audio=0))
+    assert float(frames[0].time) == pytest.approx(3, abs=0.03)
+    assert float(frames[-1].time) > 4.5
+
+
+def test_sound_that_always_comes_late_is_waited_for() -> None:
+    """Each piece a second behind its pictures: at first it is too late, then it is known."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="nut") as output:
+        track = SoundTrack(output)
+        for index in range(250):
+            pieces = [tone(index - 50)] if index >= 50 else []
+            output.mux(list(track.write(pieces, until=Fraction(index, 50))))
+        output.mux(list(track.close()))
+    file.seek(0)
+    with av.open(file) as container:
+        hear = Hearing()
+        left = np.concatenate([hear(f)[0] for f in container.decode(audio=0)])
+    assert np.abs(left[2 * RATE_HZ : round(3.8 * RATE_HZ)]).reshape(-1, 480).mean(1).min() > 0.2
+
+
+def test_sound_that_becomes_another_on_the_way_is_heard_on() -> None:
+    hear = Hearing()
+    for rate, layout in ((44100, "mono"), (8000, "stereo"), (48000, "mono")):
+        channels = 2 if layout == "stereo" else 1
+        piece = av.AudioFrame.from_ndarray(
+            np.full((channels, rate), 0.25, np.float32), "fltp", layout
+        )
+        piece.sample_rate = rate
+        assert hear(piece).shape == (2, pytest.approx(48000, abs=1000))
+
+
 def test_any_sound_is_heard_as_stereo_at_one_rate() -> None:
     heard_frame = av.AudioFrame.from_ndarray(np.full((1, 4410), 8192, np.int16), "s16", "mono")
     heard_frame.sample_rate = 44100

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import http.server
+import io
 import json
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +18,8 @@ import pytest
 
 from stream.errors import SourceError
 from stream.inlets import open_source
-from tests.clips import number_of, write_clip
+from stream.raw import raw_form
+from tests.clips import number_of, numbered, write_clip
 
 FRAMES = 12
 
@@ -86,3 +89,61 @@ def test_a_file_on_a_server_has_an_end_and_loses_nothing(served: str) -> None:
     with pytest.raises(SourceError, match="404") as caught:
         open_source(f"{served}/gone.mp4?token=secret")
     assert "secret" not in str(caught.value)
+
+
+def raw_pictures(pixels: str, size: tuple[int, int] = (48, 64)) -> bytes:
+    """Twelve numbered ones."""
+    pictures = (
+        av.VideoFrame.from_ndarray(numbered(i, *size), format="rgb24") for i in range(FRAMES)
+    )
+    return b"".join(p.reformat(format=pixels).to_ndarray().tobytes() for p in pictures)
+
+
+@pytest.mark.parametrize("pixels", ["rgb24", "bgr24", "yuv420p", "yuyv422", "gray", "bgra", "nv12"])
+def test_raw_pictures_are_read_by_what_their_name_says(
+    pixels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = raw_pictures(pixels)
+    assert raw_form(f"raw:64x48:{pixels}:30").picture_bytes * FRAMES == len(data)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))
+    source = open_source(f"raw:64x48:{pixels}:30")
+    frames = list(source)
+    assert (source.info.height, source.info.width, source.info.live) == (48, 64, False)
+    assert [number_of(frame.image) for frame in frames] == list(range(FRAMES))
+    assert [frame.time for frame in frames] == [Fraction(i, 30) for i in range(FRAMES)]
+    assert source.damage is None
+    if pixels in ("rgb24", "bgr24", "bgra"):
+        assert all((f.image == numbered(i, 48, 64)).all() for i, f in enumerate(frames))
+
+
+def test_raw_pictures_go_through_the_command() -> None:
+    done = s3pot("run", "raw:64x48:rgb24:30000/1001", "json:-", stdin=raw_pictures("rgb24"))
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["index"] for line in lines] == list(range(FRAMES))
+    assert lines[1]["time"] == pytest.approx(1001 / 30000, abs=1e-6)
+
+
+def test_raw_pictures_that_end_within_one_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = raw_pictures("rgb24")[:-100]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))
+    source = open_source("raw:64x48")
+    assert len(list(source)) == FRAMES - 1
+    assert source.damage == "9116 of the 9216 bytes of a picture after frame 10; another size?"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("raw:", "need raw:WIDTHxHEIGHT"),
+        ("raw:64", "as raw:640x480:rgb24:30"),
+        ("raw:0x48", "must be 1 to 16384, got 0x48"),
+        ("raw:64x48:rgb", "no pixels 'rgb'; did you mean "),
+        ("raw:64x48:cuda", "in a device"),
+        ("raw:64x48:rgb24:0", "at most 1000, got '0'"),
+        ("raw:64x48:rgb24:1/0", "at most 1000, got '1/0'"),
+    ],
+)
+def test_raw_pictures_that_are_not_described_are_refused(name: str, wrong: str) -> None:
+    with pytest.raises(ValueError, match=wrong):
+        open_source(name)

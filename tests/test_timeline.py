@@ -57,6 +57,16 @@ def test_pictures_that_were_waiting_come_at_once_and_keep_their_distances() -> N
     assert {b - a for a, b in pairwise(waited + after)} == {STEP}
 
 
+def test_sound_is_placed_by_the_clock_of_the_pictures_unless_it_has_another() -> None:
+    timeline = Timeline()
+    assert timeline.place(Fraction(100)) is None
+    timeline(Fraction(100), 0.0)
+    assert timeline.place(100 + STEP) == STEP
+    timeline(Fraction(5000), 0.04)  # the pictures' clock has jumped, that of the sound not yet
+    assert timeline.place(100 + 2 * STEP) is None
+    assert timeline.place(5000 + STEP) == STEP + timeline.place(Fraction(5000))
+
+
 def test_a_picture_without_a_stamp_is_a_stray_only_where_the_others_have_one() -> None:
     strays = Strays()
     assert not any(strays(stamp) for stamp in range(50))

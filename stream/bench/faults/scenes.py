@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from stream.bench.faults import endurance, models, real, receivers, sources
+from stream.bench.faults import endurance, models, real, receivers, rtp, sources
 from stream.bench.faults.outcome import Scene
 
 SCENES: dict[str, Scene] = {
-    **sources.SCENES, **models.SCENES, **receivers.SCENES, **endurance.SCENES, **real.SCENES,
+    **sources.SCENES, **rtp.SCENES, **models.SCENES, **receivers.SCENES, **endurance.SCENES, **real.SCENES,
 }  # fmt: skip

@@ -48,6 +48,7 @@ class Take:
         picture: one of ``PICTURES``.
         pix_fmt: FFmpeg's name of their format.
         sound: a tone in every other second of the numbers.
+        sound_codec, sound_rate, sound_layout: of the tone.
         extra: more options of the encoder.
     """
 
@@ -58,6 +59,9 @@ class Take:
     picture: str = "drawn"
     pix_fmt: str = "yuv420p"
     sound: bool = False
+    sound_codec: str = "aac"
+    sound_rate: int = 48000
+    sound_layout: str = "stereo"
     extra: dict[str, str] = field(default_factory=dict)
 
 
@@ -129,7 +133,7 @@ def connection(order: Order, take: Take, left: int) -> int:
     options = {"rtsp_transport": "tcp"} if form == "rtsp" else {}
     out = av.open(order.url, "w", format=form, options=options)
     stream = add_pictures(out, take)
-    heard = out.add_stream("aac", rate=RATE_HZ, layout="stereo") if take.sound else None
+    heard = add_sound(out, take) if take.sound else None
     began, sent = time.monotonic(), 0
     try:
         out.start_encoding()
@@ -173,6 +177,13 @@ def add_pictures(out: av.container.OutputContainer, take: Take) -> av.VideoStrea
     assert isinstance(stream, av.VideoStream)
     stream.width, stream.height, stream.pix_fmt = take.width, take.height, take.pix_fmt
     stream.bit_rate = 2_000_000 if take.codec != "libx264" else 0
+    return stream
+
+
+def add_sound(out: av.container.OutputContainer, take: Take) -> av.AudioStream:
+    """The encoder of the tone."""
+    stream = out.add_stream(take.sound_codec, rate=take.sound_rate, layout=take.sound_layout)
+    assert isinstance(stream, av.AudioStream)
     return stream
 
 

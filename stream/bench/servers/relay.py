@@ -1,7 +1,8 @@
-"""A small RTSP server: one publishes to a path, others read from it; TCP, loopback only.
+"""A small RTSP server: one publishes to a path, others read from it; loopback only.
 
 Requests and interleaved packets as in RFC 2326.  A publisher's ANNOUNCE and RECORD make a path, a
-reader's DESCRIBE and PLAY ask for it; packets are passed on as they come.
+reader's DESCRIBE and PLAY ask for it; packets are passed on as they come: to who asks for it by UDP,
+where a share of them is lost.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
+import re
 import signal
+import socket
 import sys
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -21,6 +25,9 @@ STATUS = {200: "OK", 404: "Not Found"}
 
 METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, ANNOUNCE, RECORD, TEARDOWN"
 
+DISCARD = 9
+"""The port where nobody listens."""
+
 MOST_WAITING_BYTES = 1 << 20
 """Of a reader that does not read; then it loses packets."""
 
@@ -30,17 +37,20 @@ class Relay:
 
     ``cut()`` kills it, as servers die; ``start()`` begins again on the same port.
 
+    Args:
+        lost: 0-1 of the packets to who reads by UDP.
+
     Attributes:
         port: on 127.0.0.1; 0 before the first start.
     """
 
-    def __init__(self) -> None:
-        self.port = 0
+    def __init__(self, lost: float = 0.0) -> None:
+        self.port, self._lost = 0, lost
         self._server: Spawned | None = None
 
     def start(self) -> Self:
         """Begin, and wait until it listens."""
-        self._server = Spawned(__name__, self.port)
+        self._server = Spawned(__name__, self.port, self._lost)
         self.port = int(self._server.line())
         return self
 
@@ -81,23 +91,49 @@ class Relay:
         return f"rtsp://127.0.0.1:{self.port}/{path}"
 
 
+class Airwaves:
+    """Packets to who reads by UDP: some are lost, always the same ones.
+
+    Args:
+        lost: 0-1 of them.
+
+    Attributes:
+        port: they come from there.
+    """
+
+    def __init__(self, lost: float) -> None:
+        self._lost, self._chance = lost, random.Random(0)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+
+    def send(self, channel: int, data: bytes, port: int) -> None:
+        """One packet; of a control channel (they are odd) it arrives."""
+        if channel % 2 or self._chance.random() >= self._lost:
+            with contextlib.suppress(OSError):  # nobody listens any longer, or it is too much
+                self._socket.sendto(data, ("127.0.0.1", port))
+
+
 @dataclass(eq=False)
 class Path:
     """What one publishes.
 
     Attributes:
         sdp: its description.
-        readers: who gets it.
+        readers: who gets it, and of those who read by UDP, the port of each channel.
     """
 
     sdp: str
-    readers: list[asyncio.StreamWriter] = field(default_factory=list)
+    readers: dict[asyncio.StreamWriter, dict[int, int]] = field(default_factory=dict)
 
-    def pass_on(self, packet: bytes) -> None:
+    def pass_on(self, head: bytes, data: bytes, air: Airwaves) -> None:
         """To everybody who keeps up."""
-        for reader in self.readers:
-            if reader.transport.get_write_buffer_size() < MOST_WAITING_BYTES:
-                reader.write(packet)
+        for reader, ports in self.readers.items():
+            if ports:
+                air.send(head[1], data, ports.get(head[1], DISCARD))
+            elif reader.transport.get_write_buffer_size() < MOST_WAITING_BYTES:
+                reader.write(head + data)
 
 
 @dataclass(frozen=True)
@@ -120,12 +156,23 @@ class Request:
         """The path of the url, without the track."""
         return self.url.split("://", 1)[1].partition("/")[2].split("/")[0]
 
+    @property
+    def ports(self) -> dict[int, int]:
+        """Of a SETUP by UDP: channel -> port; FFmpeg's tracks are ``streamid=0``, ``streamid=1``."""
+        wanted = re.search(r"client_port=(\d+)-(\d+)", self.headers.get("transport", ""))
+        track = re.search(r"streamid=(\d+)", self.url)
+        if wanted is None or track is None:
+            return {}
+        return {2 * int(track[1]) + i: int(wanted[i + 1]) for i in (0, 1)}
+
 
 class Server:
     """Passes on what publishers send to whoever reads it."""
 
-    def __init__(self) -> None:
+    def __init__(self, lost: float) -> None:
         self._paths: dict[str, Path] = {}
+        self._air = Airwaves(lost)
+        self._ports: dict[asyncio.StreamWriter, dict[int, int]] = {}
 
     async def run(self, port: int) -> None:
         """Listen on a port of 127.0.0.1 (0: any) and print it."""
@@ -143,7 +190,7 @@ class Server:
                     head = await reader.readexactly(3)
                     data = await reader.readexactly(int.from_bytes(head[1:], "big"))
                     if mine is not None:
-                        mine.pass_on(first + head + data)
+                        mine.pass_on(first + head, data, self._air)
                     continue
                 request = await receive(first, reader)
                 if request.method == "ANNOUNCE":
@@ -158,6 +205,9 @@ class Server:
             extra = {"Public": METHODS}
         elif request.method == "SETUP":
             extra["Transport"] = request.headers["transport"]
+            if ports := request.ports:
+                self._ports.setdefault(writer, {}).update(ports)
+                extra["Transport"] += f";server_port={self._air.port}-{self._air.port}"
         elif request.method == "DESCRIBE" and path is not None:
             text = path.sdp
             extra = {"Content-Type": "application/sdp", "Content-Base": request.url + "/"}
@@ -165,13 +215,13 @@ class Server:
         rows = [f"RTSP/1.0 {status} {STATUS[status]}", *(f"{k}: {v}" for k, v in extra.items())]
         writer.write(("\r\n".join(rows) + "\r\n\r\n" + text).encode())
         if request.method == "PLAY" and path is not None:
-            path.readers.append(writer)
+            path.readers[writer] = self._ports.get(writer, {})
 
     def _leave(self, writer: asyncio.StreamWriter, mine: Path | None) -> None:
         """Somebody has gone; with a publisher its readers go too."""
+        self._ports.pop(writer, None)
         for path in self._paths.values():
-            if writer in path.readers:
-                path.readers.remove(writer)
+            path.readers.pop(writer, None)
         if mine is not None:
             self._paths = {k: v for k, v in self._paths.items() if v is not mine}
             for other in mine.readers:
@@ -189,4 +239,4 @@ async def receive(first: bytes, reader: asyncio.StreamReader) -> Request:
 
 
 if __name__ == "__main__":
-    asyncio.run(Server().run(int(sys.argv[1])))
+    asyncio.run(Server(float(sys.argv[2])).run(int(sys.argv[1])))
