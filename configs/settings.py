@@ -159,6 +159,9 @@ class LiveSettings(Section):
     read_seconds: Wait
     give_up_seconds: Annotated[float, Field(ge=0)]
     transport: Literal["tcp", "udp"]
+    camera_size: Annotated[str, Field(pattern=r"^([1-9]\d{1,3}x[1-9]\d{1,3})?$")]
+    camera_rate: Annotated[float, Field(ge=0, le=1000)]
+    camera_format: Literal["auto", "raw", "mjpeg"]
 
 
 class WebSettings(Section):

@@ -1,11 +1,11 @@
-"""Opens what comes over a network, or from a camera: how FFmpeg is asked, and what it says."""
+"""Opens what comes over a network: how FFmpeg is asked, and what it says."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import av
@@ -15,6 +15,7 @@ from stream.errors import NoVideoError, SourceError
 from stream.names import scheme_of, shown
 from stream.pace import ahead, comes_in_bursts
 from stream.srt_name import SrtError, place_of
+from stream.v4l2 import Wish
 
 AT_ONCE = {"fpsprobesize": "0", "analyzeduration": "1000000"}
 """FFmpeg would watch a second of pictures to guess their rate, and be a second late from then on.
@@ -46,12 +47,14 @@ class LiveOptions:
         open_seconds, read_seconds: longer waits for an answer, for a packet, count as a break.
         transport: of RTSP, "tcp" or "udp".
         give_up_seconds: away for so long, the source has ended; 0: it is waited for.
+        camera: what a camera is asked for.
     """
 
     open_seconds: float = 5.0
     read_seconds: float = 5.0
     transport: str = "tcp"
     give_up_seconds: float = 0.0
+    camera: Wish = field(default_factory=Wish)
 
 
 class Call:
@@ -129,9 +132,6 @@ def _wire(name: str, options: LiveOptions, stopped: Callable[[], bool]) -> srt.C
 def _asked(name: str, options: LiveOptions) -> tuple[str, str | None, dict[str, str]]:
     """What FFmpeg is told: where, in what format, how."""
     scheme = scheme_of(name)
-    if name.startswith("camera:"):
-        number = name.removeprefix("camera:")
-        return f"/dev/video{number}" if number.isdigit() else number, "v4l2", {}
     if scheme == "rtsp":
         return name, None, RTSP | {"rtsp_transport": options.transport}
     if scheme == "srt":

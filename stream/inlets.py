@@ -10,6 +10,7 @@ from collections.abc import Callable
 import av
 
 from configs.settings import LiveSettings
+from stream.camera import open_camera
 from stream.dial import LiveOptions, reason
 from stream.errors import SourceError
 from stream.live import LiveSource
@@ -18,6 +19,7 @@ from stream.pattern import PatternSource
 from stream.raw import raw_form
 from stream.sources import ContainerSource, FileSource, Source
 from stream.stdio import StdinSource
+from stream.v4l2 import Wish
 
 
 def file(name: str, options: LiveOptions) -> Source:
@@ -28,6 +30,11 @@ def file(name: str, options: LiveOptions) -> Source:
 def live(name: str, options: LiveOptions) -> Source:
     """What comes when it comes."""
     return LiveSource(name, options)
+
+
+def camera(name: str, options: LiveOptions) -> Source:
+    """Of this machine."""
+    return open_camera(name, options)
 
 
 def standard_input(name: str, options: LiveOptions) -> Source:
@@ -60,7 +67,7 @@ def pattern(name: str, options: LiveOptions) -> Source:
 INLETS: dict[str, Callable[[str, LiveOptions], Source]] = {
     "": file, "file": file, "pattern": pattern, "-": standard_input, "raw": raw,
     "http": web, "https": web,
-    **dict.fromkeys(("camera", "rtsp", "rtsps", "rtmp", "rtmps", "udp", "srt"), live),
+    "camera": camera, **dict.fromkeys(("rtsp", "rtsps", "rtmp", "rtmps", "udp", "srt"), live),
 }  # fmt: skip
 """Kind of the name -> what opens it. A name of no kind is a path."""
 
@@ -99,5 +106,6 @@ def options_of(settings: LiveSettings | None) -> LiveOptions:
     if settings is None:
         return LiveOptions()
     return LiveOptions(
-        settings.open_seconds, settings.read_seconds, settings.transport, settings.give_up_seconds
-    )
+        settings.open_seconds, settings.read_seconds, settings.transport, settings.give_up_seconds,
+        Wish(settings.camera_size, settings.camera_rate, settings.camera_format),
+    )  # fmt: skip

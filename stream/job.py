@@ -23,6 +23,7 @@ from stream.queues import SinkThread
 from stream.run import RunReport, run
 from stream.sinks import Sink
 from stream.sources import SourceInfo
+from stream.virtual_camera import VirtualCameraSink
 
 LIVE_DEPTH = 8
 """Pictures that may wait for a sink, before the oldest are dropped."""
@@ -107,7 +108,9 @@ class Job:
             budget_seconds=self._budget_seconds,
         )  # fmt: skip
         for name, (sink, thread) in self._sinks.items():
-            lost = thread.dropped + (sink.dropped if isinstance(sink, PublishSink) else Counter())
+            lost = thread.dropped
+            if isinstance(sink, (PublishSink, VirtualCameraSink)):
+                lost = lost + sink.dropped
             if lost:
                 report.sink_drops[shown(name)] = lost + report.sink_drops.get(
                     shown(name), Counter()

@@ -38,13 +38,13 @@ NAP_SECONDS = 0.05
 
 
 class LiveSource:
-    """A stream by FFmpeg's protocols, or a V4L2 camera; opened again whenever it breaks or ends.
+    """A stream by FFmpeg's protocols; opened again whenever it breaks or ends.
 
     All frames have the size of the first one: what comes in another size later is fitted in, with
     black beside it. A frame's ``epoch`` counts the connections.
 
     Args:
-        name: ``rtsp://``, ``rtmp://``, ``http(s)://``, ``udp://``, ``srt://``, or ``camera:N``.
+        name: ``rtsp://``, ``rtmp://``, ``http(s)://``, ``udp://``, ``srt://``.
         options: see :class:`LiveOptions`.
 
     Attributes:

@@ -1,4 +1,6 @@
-"""Opens the outputs that a run names: ``OUT`` is a file, an address, ``web:PORT``, ``masks:DIR`` or ``json:FILE``.
+"""Opens the outputs that a run names.
+
+``OUT`` is a file, an address, ``camera:/dev/video9``, ``web:PORT``, ``masks:DIR`` or ``json:FILE``.
 
 To add one: a function and an entry in :data:`OUTLETS`.
 """
@@ -19,6 +21,7 @@ from stream.publish import FORMATS, PublishSink
 from stream.sinks import JsonSink, MaskSink, Sink, VideoSink
 from stream.sources import SourceInfo
 from stream.stdio import LinePipe, PipeSink
+from stream.virtual_camera import VirtualCameraSink
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,11 @@ def publish(name: str, context: Context) -> Sink:
     )  # fmt: skip
 
 
+def camera(name: str, context: Context) -> Sink:
+    """A virtual camera."""
+    return VirtualCameraSink(name, context.info)
+
+
 def pipe(name: str, context: Context) -> Sink:
     """Standard output."""
     return PipeSink(context.info)
@@ -90,7 +98,7 @@ def web(name: str, context: Context) -> Sink:
 
 
 OUTLETS: dict[str, Callable[[str, Context], Sink]] = {
-    "": video, "masks": masks, "json": json, "-": pipe, "web": web,
+    "": video, "masks": masks, "json": json, "-": pipe, "web": web, "camera": camera,
     **dict.fromkeys(FORMATS, publish),
 }  # fmt: skip
 """Kind of the name -> what opens it; see :func:`kind_of`."""
@@ -102,7 +110,7 @@ def kind_of(name: str) -> tuple[str, str]:
         return "-", name
     if scheme := scheme_of(name):
         return scheme, name
-    match = re.match(r"(masks|json|web):(.+)", name)
+    match = re.match(r"(masks|json|web|camera):(.+)", name)
     return (match[1], match[2]) if match else ("", name)
 
 
@@ -116,7 +124,7 @@ def open_outlet(name: str, context: Context) -> Sink:
     if kind not in OUTLETS:
         known = ", ".join(sorted(f"{k}://" for k in FORMATS))
         raise SinkPathError(
-            f"{shown(name)}: nothing is known to write there; known: a file, masks:DIR, json:FILE, web:PORT, -, {known}"
+            f"{shown(name)}: nothing is known to write there; known: a file, masks:DIR, json:FILE, web:PORT, camera:/dev/video9, -, {known}"
         )
     return OUTLETS[kind](rest, context)
 

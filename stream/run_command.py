@@ -53,7 +53,7 @@ def run_command(
         list[str],
         typer.Argument(
             metavar="OUT...",
-            help="Files (mp4, mov, mkv, webm), rtsp://, rtmp://, udp://, web:PORT, masks:DIR, json:FILE, or - (NUT).",
+            help="Files (mp4, mov, mkv, webm), rtsp://, rtmp://, udp://, camera:/dev/video9, web:PORT, masks:DIR, json:FILE, or - (NUT).",
         ),
     ],
     *,

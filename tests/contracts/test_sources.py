@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from stream.errors import StreamError
-from stream.inlets import INLETS, live, open_source, pattern, standard_input, web
+from stream.inlets import INLETS, camera, live, open_source, pattern, raw, standard_input, web
 from stream.sources import Source, SourceInfo
 from tests.clips import cut, number_of, write_clip
 
@@ -39,8 +39,8 @@ def source(request: pytest.FixtureRequest, tmp_path: Path):
 
 
 def test_every_registered_source_is_under_contract():
-    # Live ones: tests/test_live.py, for they need a server, and tests/test_pattern.py.
-    others = {live, pattern, standard_input, web}
+    # Live ones: tests/test_live.py, for they need a server, test_pattern.py and test_camera.py.
+    others = {camera, live, pattern, raw, standard_input, web}
     assert {make for kind, make in INLETS.items() if kind in GOOD} == set(INLETS.values()) - others
     assert set(GOOD) == set(BAD)
 
