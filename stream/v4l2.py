@@ -235,10 +235,9 @@ def wake(path: str) -> None:
     if device(path).driver != LOOPBACK:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     descriptor = os.open(path, os.O_RDWR)
-    try:
+    with suppress(OSError):  # it fails, for want of a format, and has its effect
         ioctl(descriptor, STREAMON, bytearray(TYPE.pack(OUTPUT)))
-    finally:
-        os.close(descriptor)
+    os.close(descriptor)
     device(path)  # it looks anew at what it can do only when it is asked
 
 
