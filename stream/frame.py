@@ -27,6 +27,8 @@ class Frame:
         epoch: of a live source, how often it was connected anew; nothing of another epoch goes on.
         received_seconds: of a live source, ``time.monotonic()`` when it was decoded.
         sound: of a live source, what was heard since the frame before.
+        damaged: of a live source, something was lost since the last key frame: parts of the picture
+            may be of another time.
     """
 
     image: NDArray[np.uint8]
@@ -37,6 +39,7 @@ class Frame:
     epoch: int = 0
     received_seconds: float = 0.0
     sound: tuple[Sound, ...] = ()
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class LiveSource:
         self.damage: str | None = None
         self.breaks: dict[str, int] = {}
         self.damaged = 0
+        self._torn = False
         self._closed = self._unheard = False
         self._heard: list[Sound] = []
         self._timeline = Timeline()
@@ -128,6 +129,7 @@ class LiveSource:
         since, keyed, hearing, strays = time.monotonic(), False, Hearing(), Strays()
         pace = Pace() if call.bursts else None
         self._played.again()
+        self._torn = True  # until there is a key frame
         with closing(call.packets()) as packets:
             for packet in packets:
                 waited = time.monotonic() - since
@@ -141,10 +143,12 @@ class LiveSource:
                     if isinstance(piece, av.AudioFrame):
                         self._hear(piece, hearing)
                     elif strays(piece.pts):
-                        self.damaged += 1
+                        self._lost()
                     else:
                         colour_of(piece, shown(self._name))  # of another connection it may be HDR
-                        self.damaged += packet.is_corrupt or piece.is_corrupt
+                        self._torn &= not piece.key_frame
+                        if packet.is_corrupt or piece.is_corrupt:
+                            self._lost()
                         if pace:
                             self._sleep(pace.wait_seconds(stamp_of(piece), time.monotonic()))
                         yield piece
@@ -155,12 +159,17 @@ class LiveSource:
         try:
             return packet.decode()
         except (av.error.InvalidDataError, av.error.ArgumentError):
-            self.damaged += 1  # lost on the way
+            self._lost(torn=packet.stream.type == "video")
         except av.FFmpegError:
             if packet.stream.type == "video":
                 raise
             self.damaged += 1  # sound of a kind that is not handled is no reason to break off
         return []
+
+    def _lost(self, *, torn: bool = True) -> None:
+        """Something was lost on the way; until the next key frame pictures are told by what is not there."""
+        self.damaged += 1
+        self._torn |= torn
 
     def _hear(self, piece: av.AudioFrame, hearing: Hearing) -> None:
         """Keep a piece of sound for the next frame, if its place is known."""
@@ -226,7 +235,7 @@ class LiveSource:
         self._unheard |= bool(heard) and not self.info.sound
         return Frame(
             image, index, time_seconds, self.info.name, epoch=epoch, received_seconds=now,
-            sound=heard,
+            sound=heard, damaged=self._torn,
         )  # fmt: skip
 
     def _disconnect(self) -> None:

@@ -66,6 +66,12 @@ def test_pictures_come_in_order_on_one_clock(relay: Relay) -> None:
     assert np.allclose(steps, 0.04, atol=0.002)
 
 
+def test_what_is_whole_is_not_called_damaged(relay: Relay) -> None:
+    with publisher(relay), opened(relay.url()) as source:
+        frames = [frame for frame, _ in zip(source, range(40), strict=False)]
+    assert not any(frame.damaged for frame in frames)
+
+
 def test_a_source_that_returns_in_another_size_goes_on_in_the_first(relay: Relay) -> None:
     with publisher(relay, Take(), Take(160, 160)), opened(relay.url()) as source:
         frames: list[Frame] = []
@@ -120,6 +126,10 @@ def test_lost_packets_cost_pictures_and_not_the_connection() -> None:
 
 def check_damaged(frames: list[Frame], source: LiveSource) -> None:
     """Pictures are torn, none is out of order, and the connection holds."""
+    torn = [frame.damaged for frame in frames]
+    assert any(torn)
+    assert not all(torn)  # a key frame is whole again
+    assert all(number_of(f.image) is not None for f in frames if not f.damaged)
     numbers = [n for n in (number_of(frame.image) for frame in frames) if n is not None]
     assert len(set(numbers)) > 30  # the strip of many is torn
     assert all(a <= b for a, b in pairwise(numbers))

@@ -149,6 +149,19 @@ def test_what_cannot_be_believed_is_covered_with_its_head(
     assert seen[HAND if hide == "face" else FACE & ~HAND].mean() > 0.8
 
 
+def test_of_a_damaged_picture_no_mask_is_believed() -> None:
+    policy = privacy()
+    index = steady(policy)
+    good = found(index, HERE)
+    seen = shown(policy, replace(good, frame=replace(good.frame, damaged=True)))
+    assert not seen[HEAD].any()
+    assert seen[~box(*MIDDLE, 1.6 * RADIUS + 4)].all()
+    assert policy.audit.doubts["damaged"] == 1
+    for later in range(1, 4):
+        seen = shown(policy, found(index + later, HERE))
+    assert seen[HAND].mean() > 0.8
+
+
 ASIDE = (MIDDLE[0] + 90, MIDDLE[1], 1)
 
 

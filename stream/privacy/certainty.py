@@ -102,8 +102,9 @@ class Memory:
         self.box_px, self.motion_px = box_px, step.astype(np.float32)
 
     def judge(
-        self, face: TrackedFace, mask: OcclusionMask, held_frames: int, step_seconds: float
-    ) -> tuple[Certainty, str]:
+        self, face: TrackedFace, mask: OcclusionMask, held_frames: int, step_seconds: float,
+        *, damaged: bool = False,
+    ) -> tuple[Certainty, str]:  # fmt: skip
         """How far the face can be believed, and what speaks against it (else empty); moves on.
 
         Args:
@@ -111,11 +112,12 @@ class Memory:
             mask: of it.
             held_frames: for which a face that was sure may coast.
             step_seconds: since the frame before.
+            damaged: parts of the picture may be of another time.
         """
         seen = face.state is TrackState.SEEN
         least = SAME_PLACE_IOU if seen and not self.coasting else COASTING_IOU
         jumped = float(iou(face.box_px[None], self.box_px[None])[0, 0]) < least
-        doubt = "jumped" if jumped else against(face, mask)
+        doubt = "jumped" if jumped else "damaged" if damaged else against(face, mask)
         self.left_seconds = self.left_seconds + step_seconds if self.left_px else 0.0
         if jumped:
             self.left_px.append(self.box_px)

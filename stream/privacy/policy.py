@@ -11,8 +11,9 @@ lost    it was sure once, or seen for long, and ended inside the picture with no
 unsure  it is in one of its first two good frames; its box jumped; the mesh's      all but its head:
         score or the mask's confidence is low; more than 85 % of it is covered;    1.6 times its box,
         the mask is not finite, stale, or of another place or size than the face;  more while coasting;
-        it coasts for more than ``held_frames``, or with neither flow nor a cover  and where it was, if
-        to speak for it                                                            it jumped since sure
+        something of the picture was lost since the last key frame;                and where it was, if
+        it coasts for more than ``held_frames``, or with neither flow nor a cover  it jumped since sure
+        to speak for it
 held    it is hidden, coasts, and nothing speaks against it                        what the mask says
 sure    it is seen, and nothing speaks against it                                  what the mask says
 ======  ========================================================================  ==================
@@ -213,7 +214,9 @@ class PrivacyPolicy:
         states, jumped = {}, set()
         for face, mask in zip(result.faces, result.masks, strict=True):
             memory = self._memories.setdefault(face.track_id, Memory(face.box_px))
-            state, doubt = memory.judge(face, mask, self._held_frames, step_seconds)
+            state, doubt = memory.judge(
+                face, mask, self._held_frames, step_seconds, damaged=result.frame.damaged
+            )
             states[face.track_id] = state
             if doubt:
                 self.audit.doubts[doubt] += 1
