@@ -19,6 +19,7 @@ from stream.frame import FrameResult
 from stream.mux import StreamCopier
 from stream.outputs import check_path, naming, partial_of
 from stream.picture import from_rgb
+from stream.recording import RECOVERABLE, mend
 from stream.sound import SoundTrack
 from stream.sources import SourceInfo
 
@@ -34,16 +35,6 @@ CONTAINERS = {
 
 SOUND = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
 """Container -> the encoder of a live source's sound."""
-
-
-FRAGMENTS = {"movflags": "hybrid_fragmented+empty_moov", "frag_duration": "1000000"}
-"""FFmpeg's mp4 that plays where its end is missing, and is an ordinary one where it is not.  Without
-empty_moov FFmpeg 8 crashes where no picture was written."""
-
-CLUSTERS = {"cluster_time_limit": "1000"}
-
-RECOVERABLE = {"mp4": FRAGMENTS, "mov": FRAGMENTS, "matroska": CLUSTERS, "webm": CLUSTERS}
-"""Container -> options of a file that, whatever happens, plays but for its last second."""
 
 
 def codec_options(codec: str, crf: int, preset: str) -> dict[str, str]:
@@ -246,6 +237,7 @@ class VideoSink:
         with suppress(OSError, av.FFmpegError):  # it ends here all the same
             self._output.close()
         if self._info.live and self._shift is not None and self._partial.exists():
+            mend(self._partial, self._container)
             self._partial.replace(self._path)
             self.notes.append(f"{self._path}: what was recorded until then is kept")
         self._partial.unlink(missing_ok=True)

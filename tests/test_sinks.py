@@ -16,6 +16,7 @@ from pycocotools import mask as coco
 from stream.bench.faults.receivers import pictures_in
 from stream.errors import SinkError, SinkPathError
 from stream.frame import Frame, FrameResult
+from stream.recording import mend
 from stream.run import run
 from stream.sinks import CONTAINERS, JsonSink, MaskSink, VideoSink
 from stream.sources import FileSource, SourceInfo
@@ -134,6 +135,24 @@ def test_a_live_recording_plays_however_it_ends(tmp_path: Path, suffix: str):
     assert f"{path}: what was recorded until then is kept" in sink.notes
     assert pictures_in(path) == 120
     assert pictures_in(killed) >= 30
+
+
+def test_a_recording_that_broke_off_within_an_index_plays_up_to_there(tmp_path: Path):
+    """As a disk that is full cuts it: players refuse such a file as a whole."""
+    path, cut = tmp_path / "out.mp4", tmp_path / "cut.mp4"
+    sink = VideoSink(path, replace(INFO, live=True), unchanged, options={"tune": "zerolatency"})
+    for result in results(100):
+        sink.write(result)
+    data = (tmp_path / ".out.mp4.partial").read_bytes()
+    sink.abort()
+    second = data.index(b"moof", data.index(b"moof") + 4)
+    refused = 0
+    for length in range(second - 6, second + 700, 41):
+        cut.write_bytes(data[:length])
+        refused += not pictures_in(cut)
+        mend(cut, "mp4")
+        assert pictures_in(cut) >= 29, length
+    assert refused
 
 
 def test_a_live_recording_that_never_began_leaves_the_older_file(tmp_path: Path):
