@@ -27,8 +27,8 @@ class Frame:
         epoch: of a live source, how often it was connected anew; nothing of another epoch goes on.
         received_seconds: of a live source, ``time.monotonic()`` when it was decoded.
         sound: of a live source, what was heard since the frame before.
-        damaged: of a live source, something was lost since the last key frame: parts of the picture
-            may be of another time.
+        damaged: of a live source, something is known to be lost since the last key frame: parts of the
+            picture may be of another time. (FFmpeg does not tell of a picture that is missing whole.)
     """
 
     image: NDArray[np.uint8]

@@ -26,6 +26,7 @@ from stream.live import LiveSource
 from stream.publish import PublishSink
 from stream.sources import SourceInfo
 from stream.srt_name import SrtError, place_of
+from tests.awaited import opened
 from tests.foreign import (
     HEIGHT,
     RATE,
@@ -75,17 +76,6 @@ def place(scheme: str) -> tuple[str, list[str]]:
     return ours, ["-f", "mpegts", f"srt://127.0.0.1:{port}?mode=listener&{with_key}"]
 
 
-def opened(url: str, options: LiveOptions = SOON) -> LiveSource:
-    until = time.monotonic() + 20
-    while True:
-        try:
-            return LiveSource(url, options)
-        except SourceError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.05)
-
-
 def check_exact(frames: list[Frame]) -> None:
     """Every picture once, in order, at its time, as it was drawn."""
     numbers = [number_of(frame.image) for frame in frames]
@@ -102,7 +92,7 @@ def check_exact(frames: list[Frame]) -> None:
 @pytest.mark.parametrize("scheme", ["rtmp", "srt", "srt listening"])
 def test_what_ffmpeg_sends_is_read_and_again_when_it_returns(scheme: str, clip: Path) -> None:
     url, to = place(scheme)
-    with sending(clip, *to) as first, opened(url) as source:
+    with sending(clip, *to) as first, opened(url, SOON) as source:
         frames = iter(source)
         before = [next(frames) for _ in range(40)]
         first.kill()
@@ -228,7 +218,7 @@ def test_who_listens_does_not_wait_longer_than_is_asked_for() -> None:
 def test_a_wrong_passphrase_is_told_as_such(clip: Path) -> None:
     url, to = place("srt")
     with sending(clip, *to):
-        opened(url).close()
+        opened(url, SOON).close()
     with sending(clip, *to), pytest.raises(SourceError, match="the passphrase is wrong"):
         opened_wrongly(url.replace("secret", "wrong!"))
 

@@ -21,11 +21,10 @@ import pytest
 
 from stream.bench.servers.relay import Relay
 from stream.dial import LiveOptions
-from stream.errors import SourceError
 from stream.frame import Frame, FrameResult
-from stream.live import LiveSource
 from stream.publish import PublishSink
 from stream.sources import SourceInfo
+from tests.awaited import opened
 from tests.clips import write_clip
 from tests.lossy_rtsp import LossyRtsp
 
@@ -57,17 +56,6 @@ def gstreamer() -> Iterator[str]:
         assert server.stdout is not None
         yield f"rtsp://127.0.0.1:{int(server.stdout.readline())}/live"
         server.kill()
-
-
-def opened(url: str, options: LiveOptions) -> LiveSource:
-    until = time.monotonic() + 30
-    while True:
-        try:
-            return LiveSource(url, options)
-        except SourceError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.1)
 
 
 @needs_gstreamer
